@@ -1,0 +1,135 @@
+//! One error type for every room: what kind it is decides the exit code, the text names the thing, the place and the remedy.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The result of every fallible function of the crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Who has to act, and with which exit code a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A fault of the program itself.
+    Internal,
+    /// Settings or input that cannot be used; nothing was sent.
+    Input,
+    /// Customer.io does not know the key (401), in no region that was asked.
+    Key,
+    /// The key lacks the right (403).
+    Forbidden,
+    /// Customer.io could not be read.
+    Api,
+    /// The lake could not be read or written.
+    Storage,
+    /// Another run holds a table.
+    Held,
+}
+
+impl ErrorKind {
+    /// The process exit code of a run that ends with this kind.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Input => 2,
+            Self::Key => 3,
+            Self::Forbidden => 4,
+            Self::Api => 5,
+            Self::Storage => 6,
+            Self::Held => 7,
+        }
+    }
+}
+
+/// A kind, one sentence without a full stop, and what caused it.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` is a lowercase fragment that names the thing, the place and the remedy.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// A fault of the program itself.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// Settings or input that cannot be used.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Input, message)
+    }
+
+    /// Customer.io could not be read.
+    pub fn api(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Api, message)
+    }
+
+    /// The lake could not be read or written.
+    pub fn storage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Storage, message)
+    }
+
+    /// Chains the cause; it is printed after the message, never pasted into it.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Who has to act.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The message followed by every cause, on one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let part = error.to_string();
+            // Libraries often repeat their cause in their own text.
+            if !text.contains(&part) {
+                text.push_str(": ");
+                text.push_str(&part);
+            }
+            cause = error.source();
+        }
+        text.replace('\n', " ")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_names_every_cause_once() {
+        let inner = std::io::Error::other("disk on fire");
+        let error = Error::storage("cannot write part-0.parquet").caused_by(inner);
+        assert_eq!(
+            error.chain(),
+            "cannot write part-0.parquet: disk on fire"
+        );
+        assert_eq!(error.kind().exit_code(), 6);
+    }
+}

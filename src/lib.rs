@@ -1,0 +1,2 @@
+//! cio2parquet
+pub mod error;
