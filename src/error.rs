@@ -126,10 +126,7 @@ mod tests {
     fn a_chain_names_every_cause_once() {
         let inner = std::io::Error::other("disk on fire");
         let error = Error::storage("cannot write part-0.parquet").caused_by(inner);
-        assert_eq!(
-            error.chain(),
-            "cannot write part-0.parquet: disk on fire"
-        );
+        assert_eq!(error.chain(), "cannot write part-0.parquet: disk on fire");
         assert_eq!(error.kind().exit_code(), 6);
     }
 }

@@ -1,2 +1,3 @@
 //! cio2parquet
 pub mod error;
+pub mod stream;

@@ -1,0 +1,16 @@
+//! What can be exported, as data: every stream is one JSON file in `schemas/`, embedded in the binary.
+//!
+//! A [`Stream`] holds its endpoint, paging, key, partition, sync behaviour and columns; the rest of the house reads them and
+//! knows no stream by name. [`Window`] is the half-open interval that is the unit of work, commit and resume.
+
+mod catalog;
+mod column;
+mod definition;
+mod schema;
+mod window;
+
+pub use catalog::Catalog;
+pub use column::{Column, ColumnType, Context, Encoding};
+pub use definition::{Fetch, Method, Paging, Partition, Shape, Stream};
+pub use schema::arrow_schema;
+pub use window::{Window, day_of, days, floor_day, next_day};
