@@ -68,7 +68,7 @@ def canonical_rows(names: list[str], rows: Iterable[tuple[Any, ...]]) -> list[Ro
     return [dict(zip(names, map(canonical, row), strict=True)) for row in rows]
 
 
-def canonical(value: Any) -> Any:  # noqa: ANN401
+def canonical(value: Any) -> Any:
     """A value as the sandbox's truth writes it."""
     if isinstance(value, datetime):
         return unix_seconds(value)

@@ -72,22 +72,25 @@ class Sandbox:
 
     def messages(self) -> list[Row]:
         """Every transactional message ever made: `id`, and whether it is `listed` and `served`."""
-        return self._control("messages")
+        messages: list[Row] = self._control("messages")
+        return messages
 
     def behave(self, **patch: object) -> Row:
         """Change some switches of the API; `None` restores one."""
-        return self._control("behaviour", patch)
+        behaviour: Row = self._control("behaviour", patch)
+        return behaviour
 
     def requests(self) -> Row:
         """What was asked for since the last `forget_requests`."""
-        return self._control("requests")
+        requests: Row = self._control("requests")
+        return requests
 
     def forget_requests(self) -> None:
         """Count requests from zero."""
         with self._open("/_sandbox/requests", method="DELETE"):
             pass
 
-    def api(self, path: str) -> Any:  # noqa: ANN401
+    def api(self, path: str) -> Any:
         """One call of the simulated App API itself."""
         with self._open(path, headers={"Authorization": f"Bearer {self.token}"}) as answer:
             return json.load(answer)
@@ -99,12 +102,12 @@ class Sandbox:
         assert line.startswith(prefix), f"the sandbox did not announce {name} but said {line!r}"
         return line.removeprefix(prefix)
 
-    def _control(self, name: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    def _control(self, name: str, body: Mapping[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         with self._open(f"/_sandbox/{name}", data=data) as answer:
             return json.load(answer)
 
-    def _open(self, path: str, **request: Any) -> Any:  # noqa: ANN401
+    def _open(self, path: str, **request: Any) -> Any:
         return urllib.request.urlopen(urllib.request.Request(self.url + path, **request), timeout=CONTROL_TIMEOUT)
 
 

@@ -1,4 +1,4 @@
-"""A run stopped or killed at any moment leaves no wrong row; the same command finishes with the same lake to the byte."""
+"""A run stopped or killed at any moment leaves no wrong row, and the same command finishes with the same bytes."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def assert_no_wrong_row(scenario: Scenario, lake: Path) -> None:
             assert bare in scenario.allowed[stream].get(bare_key(stream, row), []), f"{stream}: never served: {row}"
 
 
-def stop_after(process: Any, seconds: float, how: signal.Signals) -> Outcome | None:  # noqa: ANN401
+def stop_after(process: Any, seconds: float, how: signal.Signals) -> Outcome | None:
     """Stop a run after so long; nothing if it had ended before."""
     time.sleep(seconds)
     if process.poll() is not None:
