@@ -1,4 +1,5 @@
 //! cio2parquet
 pub mod error;
+pub mod manifest;
 pub mod storage;
 pub mod stream;
