@@ -34,6 +34,10 @@ impl Default for ClaimOptions {
 }
 
 /// How claiming ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per table and run, and it is taken apart at once"
+)]
 pub enum ClaimOutcome {
     /// The table is ours.
     Claimed(TableWriter),

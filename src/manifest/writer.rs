@@ -158,16 +158,16 @@ impl TableWriter {
         }
     }
 
-    /// Whether version `number` was created as the successor of a version that still counts.
+    /// Whether version `number` was created as a successor of our last one while that one still counted.
     ///
     /// After a release the next run may have claimed at once, so being the highest is not asked for. But the number may also have been
-    /// free because the versions of others were pruned there: then the one before it is gone as well, for the oldest go first.
+    /// free because the versions of others were pruned there: then our last one is gone as well, for the oldest go first.
     async fn follows(&self, table: &str, number: u64) -> Result<bool> {
         if highest_after(&self.storage, table, number).await?.is_none() {
             return Ok(true);
         }
-        let before = self.storage.head(&version_path(table, number - 1)).await?;
-        Ok(before.is_some())
+        let last = self.storage.head(&version_path(table, self.number)).await?;
+        Ok(last.is_some())
     }
 
     fn accept(&mut self, state: TableState, number: u64) -> CommitOutcome {

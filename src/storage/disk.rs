@@ -152,7 +152,7 @@ impl Disk {
             if name.ends_with(EVICTED) || (name.ends_with(OPENING) && dead()) {
                 remove_tree(&entry.path())?;
                 swept += 1;
-            } else if let (Ok(run), true) = (name.parse::<RunId>(), dead()) {
+            } else if let (Ok(run), true) = (name.parse::<RunId>(), is_remnant(&entry.path()) || dead()) {
                 self.evict(&run)?;
                 swept += 1;
             }
@@ -242,6 +242,11 @@ fn probe(folder: &Path) -> io::Result<()> {
 
 fn owner_of(folder: &Path) -> Option<Owner> {
     serde_json::from_slice(&fs::read(folder.join(OWNER)).ok()?).ok()
+}
+
+/// A run's folder appears with its owner inside, so one without was made by a late spill of a run that had been evicted.
+fn is_remnant(folder: &Path) -> bool {
+    folder.join(OWNER).try_exists().is_ok_and(|there| !there)
 }
 
 fn is_abandoned(modified: std::time::SystemTime) -> bool {

@@ -91,12 +91,15 @@ mod tests {
         }
         let staging = home.path().join("_staging");
         std::fs::create_dir(staging.join("cut-short.evicted")).unwrap();
+        std::fs::create_dir_all(staging.join("evicted-before/spill")).unwrap();
+        std::fs::create_dir(staging.join("starting.opening")).unwrap();
         std::fs::create_dir(staging.join("unknown")).unwrap();
+        std::fs::write(staging.join("unknown/owner.json"), "?").unwrap();
 
-        assert_eq!(lake.sweep_staging(Owner::is_dead).await.unwrap(), 2);
+        assert_eq!(lake.sweep_staging(Owner::is_dead).await.unwrap(), 3);
         let mut left: Vec<_> = staging.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
-        assert_eq!(left, ["alive", "unknown"]);
+        assert_eq!(left, ["alive", "starting.opening", "unknown"]);
         assert_eq!(Storage::in_memory().sweep_staging(Owner::is_dead).await.unwrap(), 0);
     }
 
