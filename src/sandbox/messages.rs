@@ -1,0 +1,430 @@
+//! Transactional messages: what is sent, how often, and what becomes of it.
+
+use super::chance::{Dice, Kind};
+use super::json::{Object, Oddity, Side};
+use super::timeline::{DAY, NEVER, Pace, SECOND};
+use super::workspace::Workspace;
+
+/// Every transactional message the workspace ever has, by index in order of creation.
+///
+/// Of six neighbours two never send anything, one vanishes some day and one is unlisted some day.
+#[derive(Debug, Clone)]
+pub(super) struct Messages {
+    seed: u64,
+    start: i64,
+    now: i64,
+    /// How many deliveries each of the first messages has until `now`.
+    shares: Vec<u64>,
+    /// Deliveries of a message that comes after `now`, over a history's length.
+    newcomer: u64,
+}
+
+/// The life of one transactional message. Nothing here depends on the clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message {
+    pub(super) index: u64,
+    pub(super) id: u64,
+    pub(super) channel: Channel,
+    created: i64,
+    /// From then on it is neither listed nor served.
+    vanishes: i64,
+    /// From then on it is not listed and sends nothing, but is still served by id.
+    unlisted: i64,
+    edited_every: i64,
+    flags: u64,
+    /// The moments at which it sends; none if it never does.
+    sends: Option<Pace>,
+}
+
+/// Through what a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channel {
+    Email,
+    Push,
+    InApp,
+    Twilio,
+    Webhook,
+}
+
+impl Channel {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Push => "push",
+            Self::InApp => "in_app",
+            Self::Twilio => "twilio",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+const TOPICS: [(&str, &str); 12] = [
+    ("Order confirmation", "order_confirmation"),
+    ("Password reset", "password_reset"),
+    ("Shipping update", "shipping_update"),
+    ("Annual statement", "annual_statement"),
+    ("Sign-in code", "sign_in_code"),
+    ("Data export ready", "data_export_ready"),
+    ("Receipt", "receipt"),
+    ("Invitation", "invitation"),
+    ("Payment failed", "payment_failed"),
+    ("Address changed", "address_changed"),
+    ("Welcome", "welcome"),
+    ("Rückerstattung \"express\"", "refund_express"),
+];
+
+/// The order in which `GET /v1/transactional` serves the fields.
+const SERVED: &[&str] = &[
+    "id",
+    "name",
+    "description",
+    "send_to_unsubscribed",
+    "link_tracking",
+    "open_tracking",
+    "hide_message_body",
+    "queue_drafts",
+    "trigger_name",
+    "type",
+    "status",
+    "template_id",
+    "created_at",
+    "updated_at",
+];
+
+const FIRST_NEW: i64 = 7 * DAY;
+const FIRST_VANISHED: i64 = 15 * DAY;
+const FIRST_UNLISTED: i64 = 22 * DAY;
+const EVERY: i64 = 30 * DAY;
+
+impl Messages {
+    pub(super) fn new(workspace: &Workspace) -> Self {
+        Self {
+            seed: workspace.seed,
+            start: workspace.start_ms(),
+            now: workspace.now.as_millisecond(),
+            shares: shares(workspace.messages, workspace.deliveries),
+            newcomer: (workspace.deliveries / u64::from(workspace.messages.max(1))).max(1),
+        }
+    }
+
+    /// How many messages were ever created until `at`, vanished ones included.
+    pub(super) fn count_until(&self, at: i64) -> u64 {
+        let first = (0..self.shares.len() as u64).filter(|index| self.created(*index) <= at);
+        let new = (at - self.now - FIRST_NEW).div_euclid(EVERY) + 1;
+        first.count() as u64 + u64::try_from(new).unwrap_or(0)
+    }
+
+    /// The messages created until `at`, vanished ones included.
+    pub(super) fn known(&self, at: i64) -> impl Iterator<Item = Message> + '_ {
+        (0..self.count_until(at)).map(|index| self.message(index))
+    }
+
+    /// The message of that id, if it is served at `at`.
+    pub(super) fn served(&self, id: u64, at: i64) -> Option<Message> {
+        let index = id.checked_sub(2)? / 3;
+        let message = self.message(index);
+        (message.id == id && message.is_served(at)).then_some(message)
+    }
+
+    pub(super) fn message(&self, index: u64) -> Message {
+        let mut dice = Dice::new(self.seed, Kind::Message, index);
+        let created = self.created(index);
+        let (round, fate) = ((index / 6) as i64, index % 6);
+        let due = |first: i64| (self.now + first + round * EVERY).max(created + 20 * DAY);
+        let channel = channel(index, &mut dice);
+        Message {
+            index,
+            id: 2 + 3 * index + dice.below(3),
+            channel,
+            created,
+            vanishes: if fate == 1 { due(FIRST_VANISHED) } else { NEVER },
+            unlisted: if fate == 2 { due(FIRST_UNLISTED) } else { NEVER },
+            edited_every: dice.between(40, 200) * DAY,
+            flags: dice.roll(),
+            sends: self.sends(index, created),
+        }
+    }
+
+    /// The first messages come before or within the history, the later ones every thirty days.
+    fn created(&self, index: u64) -> i64 {
+        let mut dice = Dice::new(self.seed, Kind::Message, !index);
+        match index.checked_sub(self.shares.len() as u64) {
+            Some(new) => self.now + FIRST_NEW + new as i64 * EVERY,
+            None if index % 4 == 3 => self.start + dice.between(0, (self.now - self.start) * 3 / 4),
+            None => self.start - dice.between(DAY, 300 * DAY),
+        }
+    }
+
+    fn sends(&self, index: u64, created: i64) -> Option<Pace> {
+        let start = created.max(self.start);
+        let (span, count) = match self.shares.get(index as usize) {
+            Some(share) => (self.now - start, *share),
+            None if is_silent(index) => return None,
+            None => (self.now - self.start, self.newcomer),
+        };
+        let lane = (Kind::Delivery as u64) << 40 | index;
+        (count > 0).then(|| Pace::new(self.seed, lane, start, span, count).with_bursts())
+    }
+}
+
+/// A third of the messages never send anything.
+fn is_silent(index: u64) -> bool {
+    matches!(index % 6, 3 | 5)
+}
+
+fn channel(index: u64, dice: &mut Dice) -> Channel {
+    let drawn = dice.below(10);
+    match (index % 6, drawn) {
+        (0 | 1, _) | (_, 0..=4) => Channel::Email,
+        (_, 5) => Channel::Push,
+        (_, 6 | 7) => Channel::InApp,
+        (_, 8) => Channel::Twilio,
+        _ => Channel::Webhook,
+    }
+}
+
+/// A power law over the messages that send; the shares add up to `deliveries` exactly.
+fn shares(messages: u32, deliveries: u64) -> Vec<u64> {
+    let mut rank = 0.0;
+    let weights: Vec<f64> = (0..u64::from(messages))
+        .map(|index| {
+            if is_silent(index) {
+                return 0.0;
+            }
+            rank += 1.0;
+            f64::powf(rank, -1.1)
+        })
+        .collect();
+    let total: f64 = weights.iter().sum();
+    let mut reached = 0.0;
+    let mut given = 0;
+    weights
+        .iter()
+        .map(|weight| {
+            reached += weight;
+            let until = (reached / total * deliveries as f64).round() as u64;
+            let share = until - given;
+            given = until;
+            share
+        })
+        .collect()
+}
+
+impl Message {
+    pub(super) fn is_served(&self, at: i64) -> bool {
+        self.created <= at && at < self.vanishes
+    }
+
+    pub(super) fn is_listed(&self, at: i64) -> bool {
+        self.is_served(at) && at < self.unlisted
+    }
+
+    /// The moments at which it sends; none if it never does.
+    pub(super) fn sends(&self) -> Option<&Pace> {
+        self.sends.as_ref()
+    }
+
+    /// How many deliveries were created until `at`.
+    pub(super) fn deliveries_until(&self, at: i64) -> u64 {
+        let last = at.min(self.unlisted.saturating_sub(1));
+        self.sends.map_or(0, |pace| pace.count_until(last))
+    }
+
+    /// The id of its content; each edit makes a new one.
+    pub(super) fn template_at(&self, at: i64) -> i64 {
+        self.id as i64 * 50 + 17 + self.edits(at)
+    }
+
+    /// The words of the subject; writes text that needs no JSON escape.
+    pub(super) fn write_subject(&self, out: &mut Vec<u8>, number: u64) {
+        out.extend_from_slice(self.topic().1.as_bytes());
+        out.extend_from_slice(b" no. ");
+        super::json::digits(out, number, 5);
+    }
+
+    fn topic(&self) -> (&'static str, &'static str) {
+        TOPICS[self.index as usize % TOPICS.len()]
+    }
+
+    fn edits(&self, at: i64) -> i64 {
+        (at - self.created).max(0) / self.edited_every
+    }
+}
+
+/// One row of `GET /v1/transactional` at one moment.
+#[derive(Debug)]
+pub(super) struct MessageRow {
+    message: Message,
+    at: i64,
+    template_fields: bool,
+    odd: Vec<Oddity>,
+}
+
+impl MessageRow {
+    /// `template_fields`: whether `type`, `status` and `template_id` are served, which no documentation promises.
+    pub(super) fn new(message: Message, at: i64, template_fields: bool, odd: Option<Dice>) -> Self {
+        let odd = odd.map(|mut dice| oddity(&message, &mut dice));
+        Self {
+            message,
+            at,
+            template_fields,
+            odd: odd.into_iter().collect(),
+        }
+    }
+
+    pub(super) fn api(&self, out: &mut Vec<u8>) {
+        let mut row = Object::open(out, &self.odd, Side::Api);
+        self.describe(&mut row);
+        self.settings(&mut row);
+        row.text("trigger_name", &self.trigger_name());
+        self.template(&mut row);
+        self.times(&mut row);
+        row.close(SERVED);
+    }
+
+    pub(super) fn lake(&self, out: &mut Vec<u8>) {
+        let mut row = Object::open(out, &self.odd, Side::Lake);
+        self.describe(&mut row);
+        self.times(&mut row);
+        self.settings(&mut row);
+        row.text("trigger_name", &self.trigger_name());
+        self.template(&mut row);
+        row.close(SERVED);
+    }
+
+    fn describe(&self, row: &mut Object<'_>) {
+        let revision = self.message.edits(self.at) + 1;
+        row.int("id", self.message.id as i64);
+        row.text(
+            "name",
+            &format!("{} {}", self.message.topic().0, self.message.index + 1),
+        );
+        match self.message.flags % 4 {
+            0 => row.absent("description"),
+            _ => row.text("description", &format!("Sent on request, revision {revision}")),
+        }
+    }
+
+    fn settings(&self, row: &mut Object<'_>) {
+        let flag = |bit: u32| self.message.flags >> bit & 1 == 1;
+        row.bool("send_to_unsubscribed", flag(8));
+        row.bool("link_tracking", flag(9));
+        row.bool("open_tracking", flag(10));
+        row.bool("hide_message_body", flag(11));
+        row.bool("queue_drafts", flag(12));
+    }
+
+    fn template(&self, row: &mut Object<'_>) {
+        if self.template_fields {
+            row.text("type", self.message.channel.name());
+            row.text("status", "active");
+            row.int("template_id", self.message.template_at(self.at));
+        } else {
+            row.absent("type");
+            row.absent("status");
+            row.absent("template_id");
+        }
+    }
+
+    fn times(&self, row: &mut Object<'_>) {
+        let edited = self.message.created + self.message.edits(self.at) * self.message.edited_every;
+        row.int("created_at", self.message.created.div_euclid(SECOND));
+        row.int("updated_at", edited.div_euclid(SECOND));
+    }
+
+    fn trigger_name(&self) -> String {
+        format!("{}_{}", self.message.topic().1, self.message.index + 1)
+    }
+}
+
+fn oddity(message: &Message, dice: &mut Dice) -> Oddity {
+    let created = message.created.div_euclid(SECOND);
+    match dice.below(6) {
+        0 => Oddity::unknown("tags", "[\"billing\",\"q4\"]"),
+        1 => Oddity::kept("created_at", format!("\"{created}\""), created.to_string()),
+        2 => Oddity::kept("created_at", format!("{created}.0"), created.to_string()),
+        3 => Oddity::misfit("queue_drafts", "\"no\""),
+        4 => Oddity::kept("trigger_name", "2.50", "\"2.50\""),
+        _ => Oddity::misfit("description", "{\"en\":\"Sent on request\",\"de\":\"Auf Anfrage\"}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::people::text;
+    use super::*;
+
+    fn messages(count: u32, deliveries: u64) -> (Messages, i64) {
+        let workspace = Workspace {
+            messages: count,
+            deliveries,
+            ..Workspace::default()
+        };
+        (Messages::new(&workspace), workspace.now.as_millisecond())
+    }
+
+    #[test]
+    fn the_shares_follow_a_power_law_and_add_up() {
+        let shares = shares(30, 100_000);
+        assert_eq!(shares.iter().sum::<u64>(), 100_000);
+        assert_eq!(shares.iter().filter(|share| **share == 0).count(), 10);
+        assert!(shares[0] > 20 * shares[28]);
+        assert!(super::shares(0, 10).is_empty());
+    }
+
+    #[test]
+    fn all_deliveries_are_there_now() {
+        let (messages, now) = messages(12, 20_000);
+        let there: u64 = messages.known(now).map(|message| message.deliveries_until(now)).sum();
+        assert_eq!(there, 20_000);
+        assert!(messages.known(now).all(|message| message.is_listed(now)));
+    }
+
+    #[test]
+    fn within_forty_days_one_comes_one_vanishes_and_one_is_unlisted() {
+        let (messages, now) = messages(12, 20_000);
+        let later = now + 40 * DAY;
+        assert!(messages.count_until(later) > messages.count_until(now));
+        let of = |fate: fn(&Message, i64) -> bool| messages.known(now).filter(|message| fate(message, later)).count();
+        assert_eq!(of(|message, at| !message.is_served(at)), 1);
+        assert_eq!(of(|message, at| message.is_served(at) && !message.is_listed(at)), 1);
+        let vanished = messages.known(now).find(|message| !message.is_served(later)).unwrap();
+        assert!(messages.served(vanished.id, now).is_some() && messages.served(vanished.id, later).is_none());
+    }
+
+    #[test]
+    fn ids_lead_back_to_their_message() {
+        let (messages, now) = messages(50, 1_000);
+        for message in messages.known(now) {
+            assert_eq!(
+                messages.served(message.id, now).map(|found| found.index),
+                Some(message.index)
+            );
+        }
+        assert!(messages.served(0, now).is_none());
+        assert!(messages.served(1_000_000, now).is_none());
+    }
+
+    #[test]
+    fn both_forms_of_an_odd_row_say_the_same() {
+        let (messages, now) = messages(12, 1_000);
+        let mut row = MessageRow::new(messages.message(1), now, false, None);
+        row.odd = vec![Oddity::misfit("queue_drafts", "\"no\"")];
+        let api: serde_json::Value = serde_json::from_str(&text(|out| row.api(out))).unwrap();
+        let lake: serde_json::Value = serde_json::from_str(&text(|out| row.lake(out))).unwrap();
+        assert_eq!(api["queue_drafts"], "no");
+        assert_eq!(lake["queue_drafts"], serde_json::Value::Null);
+        assert_eq!(lake["_extra"], r#"{"queue_drafts":"no"}"#);
+        for name in [
+            "id",
+            "name",
+            "trigger_name",
+            "created_at",
+            "updated_at",
+            "link_tracking",
+        ] {
+            assert_eq!(api[name], lake[name], "{name}");
+        }
+        assert!(api.get("type").is_none() && lake["type"].is_null());
+    }
+}
