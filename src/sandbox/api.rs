@@ -41,7 +41,11 @@ pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
     let (parts, body) = request.into_parts();
     let route = Route::find(parts.method.as_str(), parts.uri.path());
     let admitted = admit(&shared, &settings, &parts, route);
-    delay(&settings.behaviour, arrived.n).await;
+    delay(
+        &settings.behaviour,
+        Dice::new(shared.world.seed, Kind::Request, arrived.n),
+    )
+    .await;
     let outcome = match admitted {
         Ok(route) => {
             let body = axum::body::to_bytes(body, LARGEST_REQUEST).await.unwrap_or_default();
@@ -77,9 +81,9 @@ fn admit(shared: &Shared, settings: &Settings, parts: &Parts, route: Option<Rout
     Ok(route)
 }
 
-async fn delay(behaviour: &Behaviour, number: u64) {
-    let jitter = Dice::new(behaviour.jitter_ms, Kind::Request, number).below(behaviour.jitter_ms + 1);
-    let delay = behaviour.latency_ms + jitter;
+async fn delay(behaviour: &Behaviour, mut dice: Dice) {
+    let jitter = dice.below(behaviour.jitter_ms.saturating_add(1));
+    let delay = behaviour.latency_ms.saturating_add(jitter);
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }

@@ -101,7 +101,7 @@ pub struct Behaviour {
     /// One row in so many differs from the documentation in some way that an exporter must survive without losing a byte.
     /// Transactional messages and metrics, of which there are few, are odd forty times as often.
     pub odd: u32,
-    /// One row in so many has no key, no usable time, or is no object; such rows are not part of the truth.
+    /// One activity, customer or delivery in so many has no key, no usable time, or is no object; such rows are not part of the truth.
     pub keyless: u32,
     /// What `next` is on the last page.
     pub last_next: LastNext,

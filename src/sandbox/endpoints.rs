@@ -28,16 +28,18 @@ impl Route {
     /// The route of a request; none for a path that is not simulated.
     pub(super) fn find(method: &str, path: &str) -> Option<Self> {
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        let route = |endpoint, message| Some(Self { endpoint, message });
-        match (method, segments.as_slice()) {
-            ("GET", ["v1", "activities"]) => route(Endpoint::Activities, None),
-            ("POST", ["v1", "customers"]) => route(Endpoint::Customers, None),
-            ("GET", ["v1", "transactional"]) => route(Endpoint::Transactional, None),
-            ("GET", ["v1", "transactional", id]) => route(Endpoint::Transactional, id.parse().ok()),
-            ("GET", ["v1", "transactional", id, "metrics"]) => route(Endpoint::Metrics, id.parse().ok().or(Some(0))),
-            ("GET", ["v1", "transactional", id, "messages"]) => route(Endpoint::Details, id.parse().ok().or(Some(0))),
-            _ => None,
-        }
+        // No message has the id 0: what is no number leads to the same 404 as an unknown one.
+        let message = |id: &str| Some(id.parse().unwrap_or(0));
+        let (endpoint, message) = match (method, segments.as_slice()) {
+            ("GET", ["v1", "activities"]) => (Endpoint::Activities, None),
+            ("POST", ["v1", "customers"]) => (Endpoint::Customers, None),
+            ("GET", ["v1", "transactional"]) => (Endpoint::Transactional, None),
+            ("GET", ["v1", "transactional", id]) => (Endpoint::Transactional, message(id)),
+            ("GET", ["v1", "transactional", id, "metrics"]) => (Endpoint::Metrics, message(id)),
+            ("GET", ["v1", "transactional", id, "messages"]) => (Endpoint::Details, message(id)),
+            _ => return None,
+        };
+        Some(Self { endpoint, message })
     }
 }
 

@@ -209,8 +209,8 @@ mod tests {
 
     #[test]
     fn every_metric_happens_to_somebody() {
-        for metric in 0..METRICS.len() {
-            assert!(lives().any(|life| life.moments[metric] != NEVER), "{}", METRICS[metric]);
+        for (metric, name) in METRICS.iter().enumerate() {
+            assert!(lives().any(|life| life.moments[metric] != NEVER), "{name}");
         }
         assert!(lives().any(|life| life.is_forgotten(200 * DAY)));
     }

@@ -1,8 +1,8 @@
 //! Transactional messages: what is sent, how often, and what becomes of it.
 
 use super::chance::{Dice, Kind};
-use super::json::{Object, Oddity, Side};
-use super::timeline::{DAY, NEVER, Pace, SECOND};
+use super::json;
+use super::timeline::{DAY, NEVER, Pace};
 use super::workspace::Workspace;
 
 /// Every transactional message the workspace ever has, by index in order of creation.
@@ -25,13 +25,13 @@ pub(super) struct Message {
     pub(super) index: u64,
     pub(super) id: u64,
     pub(super) channel: Channel,
-    created: i64,
+    pub(super) created: i64,
     /// From then on it is neither listed nor served.
     vanishes: i64,
     /// From then on it is not listed and sends nothing, but is still served by id.
     unlisted: i64,
-    edited_every: i64,
-    flags: u64,
+    pub(super) edited_every: i64,
+    pub(super) flags: u64,
     /// The moments at which it sends; none if it never does.
     sends: Option<Pace>,
 }
@@ -71,24 +71,6 @@ const TOPICS: [(&str, &str); 12] = [
     ("Address changed", "address_changed"),
     ("Welcome", "welcome"),
     ("Rückerstattung \"express\"", "refund_express"),
-];
-
-/// The order in which `GET /v1/transactional` serves the fields.
-const SERVED: &[&str] = &[
-    "id",
-    "name",
-    "description",
-    "send_to_unsubscribed",
-    "link_tracking",
-    "open_tracking",
-    "hide_message_body",
-    "queue_drafts",
-    "trigger_name",
-    "type",
-    "status",
-    "template_id",
-    "created_at",
-    "updated_at",
 ];
 
 const FIRST_NEW: i64 = 7 * DAY;
@@ -239,119 +221,22 @@ impl Message {
     pub(super) fn write_subject(&self, out: &mut Vec<u8>, number: u64) {
         out.extend_from_slice(self.topic().1.as_bytes());
         out.extend_from_slice(b" no. ");
-        super::json::digits(out, number, 5);
+        json::digits(out, number, 5);
     }
 
-    fn topic(&self) -> (&'static str, &'static str) {
+    /// Its title and the name it is triggered by.
+    pub(super) fn topic(&self) -> (&'static str, &'static str) {
         TOPICS[self.index as usize % TOPICS.len()]
     }
 
-    fn edits(&self, at: i64) -> i64 {
+    /// How often it was edited until `at`.
+    pub(super) fn edits(&self, at: i64) -> i64 {
         (at - self.created).max(0) / self.edited_every
-    }
-}
-
-/// One row of `GET /v1/transactional` at one moment.
-#[derive(Debug)]
-pub(super) struct MessageRow {
-    message: Message,
-    at: i64,
-    template_fields: bool,
-    odd: Vec<Oddity>,
-}
-
-impl MessageRow {
-    /// `template_fields`: whether `type`, `status` and `template_id` are served, which no documentation promises.
-    pub(super) fn new(message: Message, at: i64, template_fields: bool, odd: Option<Dice>) -> Self {
-        let odd = odd.map(|mut dice| oddity(&message, &mut dice));
-        Self {
-            message,
-            at,
-            template_fields,
-            odd: odd.into_iter().collect(),
-        }
-    }
-
-    pub(super) fn api(&self, out: &mut Vec<u8>) {
-        let mut row = Object::open(out, &self.odd, Side::Api);
-        self.describe(&mut row);
-        self.settings(&mut row);
-        row.text("trigger_name", &self.trigger_name());
-        self.template(&mut row);
-        self.times(&mut row);
-        row.close(SERVED);
-    }
-
-    pub(super) fn lake(&self, out: &mut Vec<u8>) {
-        let mut row = Object::open(out, &self.odd, Side::Lake);
-        self.describe(&mut row);
-        self.times(&mut row);
-        self.settings(&mut row);
-        row.text("trigger_name", &self.trigger_name());
-        self.template(&mut row);
-        row.close(SERVED);
-    }
-
-    fn describe(&self, row: &mut Object<'_>) {
-        let revision = self.message.edits(self.at) + 1;
-        row.int("id", self.message.id as i64);
-        row.text(
-            "name",
-            &format!("{} {}", self.message.topic().0, self.message.index + 1),
-        );
-        match self.message.flags % 4 {
-            0 => row.absent("description"),
-            _ => row.text("description", &format!("Sent on request, revision {revision}")),
-        }
-    }
-
-    fn settings(&self, row: &mut Object<'_>) {
-        let flag = |bit: u32| self.message.flags >> bit & 1 == 1;
-        row.bool("send_to_unsubscribed", flag(8));
-        row.bool("link_tracking", flag(9));
-        row.bool("open_tracking", flag(10));
-        row.bool("hide_message_body", flag(11));
-        row.bool("queue_drafts", flag(12));
-    }
-
-    fn template(&self, row: &mut Object<'_>) {
-        if self.template_fields {
-            row.text("type", self.message.channel.name());
-            row.text("status", "active");
-            row.int("template_id", self.message.template_at(self.at));
-        } else {
-            row.absent("type");
-            row.absent("status");
-            row.absent("template_id");
-        }
-    }
-
-    fn times(&self, row: &mut Object<'_>) {
-        let edited = self.message.created + self.message.edits(self.at) * self.message.edited_every;
-        row.int("created_at", self.message.created.div_euclid(SECOND));
-        row.int("updated_at", edited.div_euclid(SECOND));
-    }
-
-    fn trigger_name(&self) -> String {
-        format!("{}_{}", self.message.topic().1, self.message.index + 1)
-    }
-}
-
-fn oddity(message: &Message, dice: &mut Dice) -> Oddity {
-    let created = message.created.div_euclid(SECOND);
-    match dice.below(6) {
-        0 => Oddity::unknown("tags", "[\"billing\",\"q4\"]"),
-        1 => Oddity::kept("created_at", format!("\"{created}\""), created.to_string()),
-        2 => Oddity::kept("created_at", format!("{created}.0"), created.to_string()),
-        3 => Oddity::misfit("queue_drafts", "\"no\""),
-        4 => Oddity::kept("trigger_name", "2.50", "\"2.50\""),
-        _ => Oddity::misfit("description", "{\"en\":\"Sent on request\",\"de\":\"Auf Anfrage\"}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::people::text;
     use super::*;
 
     fn messages(count: u32, deliveries: u64) -> (Messages, i64) {
@@ -403,28 +288,5 @@ mod tests {
         }
         assert!(messages.served(0, now).is_none());
         assert!(messages.served(1_000_000, now).is_none());
-    }
-
-    #[test]
-    fn both_forms_of_an_odd_row_say_the_same() {
-        let (messages, now) = messages(12, 1_000);
-        let mut row = MessageRow::new(messages.message(1), now, false, None);
-        row.odd = vec![Oddity::misfit("queue_drafts", "\"no\"")];
-        let api: serde_json::Value = serde_json::from_str(&text(|out| row.api(out))).unwrap();
-        let lake: serde_json::Value = serde_json::from_str(&text(|out| row.lake(out))).unwrap();
-        assert_eq!(api["queue_drafts"], "no");
-        assert_eq!(lake["queue_drafts"], serde_json::Value::Null);
-        assert_eq!(lake["_extra"], r#"{"queue_drafts":"no"}"#);
-        for name in [
-            "id",
-            "name",
-            "trigger_name",
-            "created_at",
-            "updated_at",
-            "link_tracking",
-        ] {
-            assert_eq!(api[name], lake[name], "{name}");
-        }
-        assert!(api.get("type").is_none() && lake["type"].is_null());
     }
 }

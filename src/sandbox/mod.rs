@@ -9,9 +9,9 @@
 //!   timeline, chance         when things happen, and luck without memory
 //!   people, messages         who there is, what is sent
 //!   deliveries, lifecycle    what was sent to whom and what became of it
-//!   activities, activity_row what was done, newest first
+//!   activities               what was done, newest first
 //!   metrics                  deliveries counted by period
-//! json        one row in two forms: as served, and as a lake must hold it
+//! json        an object in two forms, as served and as a lake must hold it; the *_row files write one stream's each
 //! endpoints   the App API as a function; page and cursor: its envelopes; filter: its one grammar
 //! truth       the same rows as canonical NDJSON
 //! server      the handle and the socket; api: key, rate, faults, transport; control: clock and truth over HTTP
@@ -28,6 +28,7 @@ mod chance;
 mod control;
 mod cursor;
 mod deliveries;
+mod delivery_row;
 mod endpoints;
 mod faults;
 mod filter;
@@ -35,6 +36,7 @@ mod journal;
 mod json;
 mod lifecycle;
 mod limit;
+mod message_row;
 mod messages;
 mod metrics;
 mod page;

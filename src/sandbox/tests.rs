@@ -214,6 +214,7 @@ async fn keys_rights_and_unknown_things_are_refused() {
         r#"{"errors":[{"detail":"unauthorized","status":401}]}"#
     );
     assert_eq!(door.status("/v1/activities", &[]).await, 403);
+    assert_eq!(door.status("/v1/transactional/x", &[]).await, 404);
     assert_eq!(door.status("/v1/transactional/999999", &[]).await, 404);
     assert_eq!(door.status("/v1/transactional/999999/messages", &[]).await, 404);
     assert_eq!(door.status("/v1/transactional/x/metrics", &[]).await, 404);

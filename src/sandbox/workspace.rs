@@ -7,7 +7,8 @@ use super::activity_row::Activity;
 use super::behaviour::Behaviour;
 use super::chance::{Dice, Kind};
 use super::deliveries::{Delivery, lane_index};
-use super::messages::{Message, MessageRow, Messages};
+use super::message_row::MessageRow;
+use super::messages::{Message, Messages};
 use super::people::{Customer, People};
 use super::timeline::DAY;
 
