@@ -247,7 +247,7 @@ impl Activity {
         match dice.below(11) {
             0 => Oddity::unknown("source", "\"cdp\""),
             1 => Oddity::unknown("context", "{\"ip\":\"192.0.2.1\",\"geo\":{\"lat\":52.50,\"lon\":13.4}}"),
-            2 => Oddity::unknown("phone", "null").inside("customer_identifiers"),
+            2 => Oddity::unknown("phone", "\"+15555550100\"").inside("customer_identifiers"),
             3 => Oddity::kept("timestamp", format!("\"{seconds}\""), seconds.to_string()),
             4 => Oddity::kept("timestamp", format!("{seconds}.0"), seconds.to_string()),
             5 => Oddity::misfit("delivery_id", "{\"id\":\"x\"}"),

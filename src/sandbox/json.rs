@@ -116,16 +116,10 @@ impl<'a> Object<'a> {
         });
     }
 
-    /// A field that this row does not have: left out by the API, null in the lake.
+    /// A field that this row does not have: left out by the API, null in the lake; an oddity may still put it there.
     pub(super) fn absent(&mut self, name: &'static str) {
-        match (self.side, self.odd.is_empty()) {
-            (Side::Lake, _) => self.null(name),
-            (Side::Api, true) => {}
-            (Side::Api, false) => {
-                if self.oddity(name).is_some() {
-                    self.null(name);
-                }
-            }
+        if self.side == Side::Lake || self.oddity(name).is_some() {
+            self.null(name);
         }
     }
 

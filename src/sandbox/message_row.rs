@@ -48,7 +48,7 @@ impl MessageRow {
         let mut row = Object::open(out, &self.odd, Side::Api);
         self.describe(&mut row);
         self.settings(&mut row);
-        row.text("trigger_name", &self.trigger_name());
+        row.text("trigger_name", &self.message.trigger_name());
         self.template(&mut row);
         self.times(&mut row);
         row.close(SERVED);
@@ -59,7 +59,7 @@ impl MessageRow {
         self.describe(&mut row);
         self.times(&mut row);
         self.settings(&mut row);
-        row.text("trigger_name", &self.trigger_name());
+        row.text("trigger_name", &self.message.trigger_name());
         self.template(&mut row);
         row.close(SERVED);
     }
@@ -67,10 +67,7 @@ impl MessageRow {
     fn describe(&self, row: &mut Object<'_>) {
         let revision = self.message.edits(self.at) + 1;
         row.int("id", self.message.id as i64);
-        row.text(
-            "name",
-            &format!("{} {}", self.message.topic().0, self.message.index + 1),
-        );
+        row.text("name", &self.message.title());
         match self.message.flags % 4 {
             0 => row.absent("description"),
             _ => row.text("description", &format!("Sent on request, revision {revision}")),
@@ -102,10 +99,6 @@ impl MessageRow {
         let edited = self.message.created + self.message.edits(self.at) * self.message.edited_every;
         row.int("created_at", self.message.created.div_euclid(SECOND));
         row.int("updated_at", edited.div_euclid(SECOND));
-    }
-
-    fn trigger_name(&self) -> String {
-        format!("{}_{}", self.message.topic().1, self.message.index + 1)
     }
 }
 

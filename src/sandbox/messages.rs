@@ -70,7 +70,7 @@ const TOPICS: [(&str, &str); 12] = [
     ("Payment failed", "payment_failed"),
     ("Address changed", "address_changed"),
     ("Welcome", "welcome"),
-    ("Rückerstattung \"express\"", "refund_express"),
+    ("Rückerstattung", "refund"),
 ];
 
 const FIRST_NEW: i64 = 7 * DAY;
@@ -217,16 +217,31 @@ impl Message {
         self.id as i64 * 50 + 17 + self.edits(at)
     }
 
-    /// The words of the subject; writes text that needs no JSON escape.
+    /// Writes the subject of delivery `number`, which needs no JSON escape.
     pub(super) fn write_subject(&self, out: &mut Vec<u8>, number: u64) {
-        out.extend_from_slice(self.topic().1.as_bytes());
+        out.extend_from_slice(TOPICS[self.topic()].0.as_bytes());
         out.extend_from_slice(b" no. ");
-        json::digits(out, number, 5);
+        json::digits(out, number + 1, 1);
     }
 
-    /// Its title and the name it is triggered by.
-    pub(super) fn topic(&self) -> (&'static str, &'static str) {
-        TOPICS[self.index as usize % TOPICS.len()]
+    pub(super) fn title(&self) -> String {
+        format!("{}{}", TOPICS[self.topic()].0, self.suffix(' '))
+    }
+
+    pub(super) fn trigger_name(&self) -> String {
+        format!("{}{}", TOPICS[self.topic()].1, self.suffix('_'))
+    }
+
+    fn topic(&self) -> usize {
+        self.index as usize % TOPICS.len()
+    }
+
+    /// Tells messages of one topic apart.
+    fn suffix(&self, separator: char) -> String {
+        match self.index / TOPICS.len() as u64 {
+            0 => String::new(),
+            round => format!("{separator}{}", round + 1),
+        }
     }
 
     /// How often it was edited until `at`.
