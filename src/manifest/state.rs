@@ -185,9 +185,7 @@ pub struct ScanProgress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FullTable {
-    /// When it began, on the real clock: after a day it is begun anew.
-    pub started: Timestamp,
-    /// The run's idea of now.
+    /// The idea of now of the run that began it: after a day it is begun anew.
     pub now: Timestamp,
     /// The start of the range; absent for everything that is served.
     pub from: Option<Timestamp>,
@@ -203,6 +201,22 @@ pub struct FullTable {
     pub candidates: BTreeMap<String, Vec<String>>,
     /// How many rows it has fetched.
     pub fetched: u64,
+}
+
+impl FullTable {
+    /// A full-table run that has read nothing yet.
+    pub fn begin(now: Timestamp, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
+        Self {
+            now,
+            from,
+            to,
+            done: Coverage::default(),
+            scan: None,
+            met: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+            fetched: 0,
+        }
+    }
 }
 
 /// A kind of deviation from the documented fields.

@@ -46,6 +46,12 @@ pub fn partition_name(date: Option<Date>) -> String {
     }
 }
 
+/// The UTC day in what [`partition_name`] builds.
+pub fn partition_date(name: &str) -> Option<Date> {
+    // The table's name does not matter here; only the rest is read.
+    parse_partition_path(&object_path("table", name))?.date
+}
+
 /// An object inside a table's folder, as a path of the lake.
 pub fn object_path(table: &str, name: &str) -> String {
     format!("{table}/{name}")

@@ -1,0 +1,48 @@
+//! From JSON to rows, from rows to sorted runs, from runs to Parquet.
+//!
+//! ```text
+//! page --PageDecoder--> RecordBatch --RunBuffer--> sorted runs --Fetched--> one partition, sorted, each key once
+//!                                                                               |
+//!                         stored partition --read_parquet--> RecordBatch --merge_partition--> ParquetEncoder --> bytes
+//! ```
+//!
+//! Nothing here waits, and nothing knows where bytes come from or go to: these are plain functions for worker threads.
+
+mod alias;
+mod careful;
+mod column;
+mod decode;
+mod encoder;
+mod extra;
+mod fetched;
+mod json_text;
+mod key;
+mod key_index;
+mod layout;
+mod merge;
+mod notes;
+mod order;
+mod page;
+mod partition_key;
+mod rows;
+mod run_buffer;
+mod run_merge;
+mod side;
+mod sorted_run;
+mod spill;
+mod stamp;
+mod stored;
+#[cfg(test)]
+mod testing;
+mod value;
+mod weight;
+
+pub use decode::PageDecoder;
+pub use encoder::ParquetEncoder;
+pub use fetched::{Fetched, FetchedPartition};
+pub use merge::{MergeInput, MergeOutcome, Proof, merge_partition};
+pub use page::{DecodedPage, Drift, DriftKind, PageContext, PageError, RejectedRow};
+pub use partition_key::PartitionKey;
+pub use run_buffer::RunBuffer;
+pub use spill::SpillDir;
+pub use stored::{PartitionStats, inspect, read_parquet};
