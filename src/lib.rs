@@ -1,3 +1,4 @@
 //! cio2parquet
 pub mod error;
+pub mod source;
 pub mod stream;
