@@ -12,6 +12,8 @@ pub(super) const LARGEST_PAGE: usize = 32 << 20;
 /// As much of a refusal as can hold its reason.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
+const MOST_RESERVED: usize = 1 << 20;
+
 /// The longest text of the server that is repeated in an error, in characters.
 const LONGEST_WORDS: usize = 300;
 
@@ -21,8 +23,8 @@ pub(super) async fn read_up_to(response: &mut Response, cap: usize) -> reqwest::
     if announced > cap as u64 {
         return Ok(None);
     }
-    // Never empty, so that the announcement of a body that does not come reserves little.
-    let mut body = BytesMut::with_capacity((announced as usize).min(1 << 20));
+    // What is announced need not come, so it alone does not decide how much is reserved.
+    let mut body = BytesMut::with_capacity((announced as usize).min(MOST_RESERVED));
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > cap {
             return Ok(None);

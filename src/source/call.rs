@@ -97,9 +97,8 @@ impl<'a> Call<'a> {
                 None => error,
             }));
         };
-        let cause = trouble.cause.map(|cause| cause.to_string()).unwrap_or_default();
         let (wait_ms, tries) = (wait.as_millis() as u64, self.patience.tries());
-        tracing::warn!(request = %request.describe(), trouble = %trouble.text, cause, tries, wait_ms, "asking again");
+        tracing::warn!(request = %request.describe(), %trouble, tries, wait_ms, "asking again");
         sleep(wait).await;
         Ok(())
     }

@@ -97,10 +97,10 @@ impl Place {
                 "the key has no right to {request} at {base} ({said}); give the App API key the scope for it, or leave the stream out"
             )),
             StatusCode::NOT_FOUND => FetchError::NotFound(format!(
-                "Customer.io knows no {request} at {base} ({said}); it was deleted, or the API URL is wrong"
+                "Customer.io has nothing for {request} at {base} ({said}); it was deleted, or CIO_API_URL is wrong"
             )),
             _ => FetchError::Refused(format!(
-                "Customer.io does not answer {request} at {base} ({said}), and asking again will not help; run again without a cursor, or report this line"
+                "Customer.io refused {request} at {base} ({said}), and asking the same again will not help; report this line with the version of this program"
             )),
         }
     }

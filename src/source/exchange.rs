@@ -1,6 +1,7 @@
 //! One attempt: a request goes out, and what came back is sorted into what to do about it.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -61,6 +62,18 @@ impl Trouble {
             cause: Some(Box::new(error.without_url())),
             ..Self::new(text)
         }
+    }
+}
+
+impl fmt::Display for Trouble {
+    /// With the innermost cause, which is the one that tells: `cannot connect: Connection refused (os error 111)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        let mut innermost = self.cause.as_deref().map(|cause| cause as &dyn StdError);
+        while let Some(inner) = innermost.and_then(StdError::source) {
+            innermost = Some(inner);
+        }
+        innermost.map_or(Ok(()), |cause| write!(f, ": {cause}"))
     }
 }
 

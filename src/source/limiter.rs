@@ -18,12 +18,10 @@ const ROUNDING: f64 = 1e-9;
 /// A timer cannot tell shorter waits apart.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// A token bucket: `rate` tokens a second, at most 0.8 seconds' worth (but one) of them saved up, handed out first come
+/// A token bucket: `rate` tokens a second, as many as come in 0.8 seconds saved up (one at least), handed out first come
 /// first served.
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// Requests a second when nothing is wrong; 0 is unlimited.
-    full: f64,
     /// Fair: whoever waits longest is the next to hold it, and whoever stops waiting leaves the queue.
     turn: tokio::sync::Mutex<()>,
     bucket: Mutex<Bucket>,
@@ -31,11 +29,14 @@ pub struct RateLimiter {
 
 #[derive(Debug)]
 struct Bucket {
-    /// Tokens a second at `filled`.
+    /// Tokens a second when nothing is wrong; 0 is unlimited.
+    full: f64,
+    /// Tokens a second at `filled`, less than `full` after a slow-down.
     rate: f64,
     tokens: f64,
     /// Up to when it is filled; in the future while requests are held back.
     filled: Instant,
+    /// When the rate was last halved.
     slowed: Option<Instant>,
 }
 
@@ -43,13 +44,13 @@ impl RateLimiter {
     /// A full bucket; `rate` is in requests a second, 0 never waits.
     pub fn new(rate: f64) -> Self {
         let bucket = Bucket {
+            full: rate,
             rate,
             tokens: capacity(rate),
             filled: Instant::now(),
             slowed: None,
         };
         Self {
-            full: rate,
             turn: tokio::sync::Mutex::new(()),
             bucket: Mutex::new(bucket),
         }
@@ -60,7 +61,7 @@ impl RateLimiter {
         let _turn = self.turn.lock().await;
         loop {
             let now = Instant::now();
-            let Some(wait) = self.bucket().take(self.full, now) else {
+            let Some(wait) = self.bucket().take(now) else {
                 return now;
             };
             sleep(wait).await;
@@ -73,16 +74,15 @@ impl RateLimiter {
     /// Several requests are under way at once and are refused together; those granted before the last slow-down do not
     /// halve the rate again.
     pub fn slow_down(&self, granted: Instant, pause: Option<Duration>) {
-        let now = Instant::now();
         let mut bucket = self.bucket();
-        bucket.fill(self.full, now);
+        let now = Instant::now();
+        bucket.fill(now);
         if bucket.slowed.is_none_or(|slowed| slowed < granted) {
-            // Below a tenth the recovery alone would decide the rate.
-            bucket.rate = (bucket.rate / 2.0).max(self.full / 10.0);
-            bucket.slowed = Some(now);
+            bucket.halve(now);
         }
         bucket.tokens = 0.0;
-        bucket.filled = bucket.filled.max(now + pause.unwrap_or_default());
+        let until = pause.and_then(|pause| now.checked_add(pause));
+        bucket.filled = bucket.filled.max(until.unwrap_or(now));
     }
 
     fn bucket(&self) -> MutexGuard<'_, Bucket> {
@@ -93,32 +93,39 @@ impl RateLimiter {
 
 impl Bucket {
     /// Takes a token, or tells how long to wait before asking again.
-    fn take(&mut self, full: f64, now: Instant) -> Option<Duration> {
+    fn take(&mut self, now: Instant) -> Option<Duration> {
         if now < self.filled {
             return Some((self.filled - now).max(SHORTEST_WAIT));
         }
-        if full == 0.0 {
+        if self.full == 0.0 {
             return None;
         }
-        self.fill(full, now);
+        self.fill(now);
         if self.tokens >= 1.0 - ROUNDING {
             self.tokens -= 1.0;
             return None;
         }
-        let wait = Duration::from_secs_f64((1.0 - self.tokens) / self.rate);
-        Some(wait.max(SHORTEST_WAIT))
+        // A rate may be so low that no duration is long enough.
+        let wait = Duration::try_from_secs_f64((1.0 - self.tokens) / self.rate);
+        Some(wait.unwrap_or(Duration::MAX).max(SHORTEST_WAIT))
     }
 
-    /// Pours in what has come since the last time, at a rate that grows back evenly to `full`.
-    fn fill(&mut self, full: f64, now: Instant) {
+    fn halve(&mut self, now: Instant) {
+        // Below a tenth the recovery alone would decide the rate.
+        self.rate = (self.rate / 2.0).max(self.full / 10.0);
+        self.slowed = Some(now);
+    }
+
+    /// Pours in what has come since the last time, at a rate that grows back evenly to the full one.
+    fn fill(&mut self, now: Instant) {
         if now <= self.filled {
             return;
         }
         let seconds = (now - self.filled).as_secs_f64();
-        let rate = (self.rate + full / RECOVERY_SECONDS * seconds).min(full);
+        let rate = (self.rate + self.full / RECOVERY_SECONDS * seconds).min(self.full);
         // The mean of both ends is never more than what a capped rate gave in between.
         let poured = (self.rate + rate) / 2.0 * seconds;
-        self.tokens = (self.tokens + poured).min(capacity(full));
+        self.tokens = (self.tokens + poured).min(capacity(self.full));
         self.rate = rate;
         self.filled = now;
     }
@@ -181,6 +188,14 @@ mod tests {
             granted.iter().map(|at| at.as_secs_f64().round()).collect::<Vec<_>>(),
             [0.0, 2.0, 4.0]
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_without_a_second_request_in_this_age_still_grants_the_first() {
+        let limiter = RateLimiter::new(f64::MIN_POSITIVE);
+        limiter.acquire().await;
+        let second = tokio::time::timeout(Duration::from_secs(86_400), limiter.acquire()).await;
+        assert!(second.is_err());
     }
 
     #[tokio::test(start_paused = true)]
