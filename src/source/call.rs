@@ -61,17 +61,17 @@ impl<'a> Call<'a> {
         unreadable: Unreadable,
         response: Response,
     ) -> Result<(), FetchError> {
-        match (self.tally.rule(&unreadable, &response.body), unreadable) {
-            (Ruling::Again, Unreadable::NotJson(reason) | Unreadable::Envelope(reason)) => {
-                self.rest(request, Trouble::new(reason)).await
-            }
-            (Ruling::Content, Unreadable::NotJson(reason) | Unreadable::Envelope(reason)) => Err(FetchError::Content {
+        let ruling = self.tally.rule(&unreadable, &response.body);
+        let reason = unreadable.into_reason();
+        match ruling {
+            Ruling::Again => self.rest(request, Trouble::new(reason)).await,
+            Ruling::GiveUp => Err(FetchError::Failed(self.place(request).no_page(&reason))),
+            Ruling::Content => Err(FetchError::Content {
                 request: request.describe(),
                 body: response.body,
                 sequence: response.sequence,
                 reason,
             }),
-            (Ruling::GiveUp, unreadable) => Err(FetchError::Failed(self.place(request).no_page(&unreadable))),
         }
     }
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use url::Url;
 
+use super::Request;
 use super::base::shown;
 use super::retry::Patience;
-use super::{Request, Unreadable};
 use crate::error::{Error, ErrorKind};
 
 /// Why there is no page. The texts name what was asked, where, what came and the remedy.
@@ -132,9 +132,8 @@ impl Place {
     }
 
     /// Three complete bodies that are no page.
-    pub(super) fn no_page(&self, unreadable: &Unreadable) -> Error {
+    pub(super) fn no_page(&self, reason: &str) -> Error {
         let Self { request, base } = self;
-        let (Unreadable::NotJson(reason) | Unreadable::Envelope(reason)) = unreadable;
         Error::api(format!(
             "the answer to {request} from {base} was no usable page in three tries: {reason}; run again later, and report this line if it stays"
         ))

@@ -32,3 +32,11 @@ pub enum Unreadable {
     /// It parses, but what must stand around the rows is missing or wrong.
     Envelope(String),
 }
+
+impl Unreadable {
+    pub(super) fn into_reason(self) -> String {
+        match self {
+            Self::NotJson(reason) | Self::Envelope(reason) => reason,
+        }
+    }
+}
