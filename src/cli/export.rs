@@ -32,6 +32,15 @@ pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
     if let Some(error) = &report.error {
         eprintln!("error: {error}");
     }
+    if json || output.quiet {
+        for (stream, error) in report
+            .streams
+            .iter()
+            .filter_map(|stream| Some((&stream.stream, stream.error.as_ref()?)))
+        {
+            eprintln!("error: {stream}: {error}");
+        }
+    }
     if json {
         println!("{}", to_json(&report)?);
     } else if !output.quiet && report.error.is_none() {

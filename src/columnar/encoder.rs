@@ -203,3 +203,73 @@ fn leaves(column: &Column) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::columnar::read_parquet;
+    use crate::columnar::testing::{context, decoder, stream};
+
+    /// `count` rows, every seventh with a long text.
+    fn rows(count: usize) -> RecordBatch {
+        let row = |n: usize| {
+            let name = "x".repeat(if n % 7 == 0 { 3000 } else { n % 11 });
+            format!(
+                r#"{{"id":"k{n:06}","at":{},"name":"{name}","series":[{n},null],"metrics":{{"sent":{n}}},"data":{{"n":{n}}}}}"#,
+                86_400 + n
+            )
+        };
+        let rows: Vec<String> = (0..count).map(row).collect();
+        let page = format!(r#"{{"rows":[{}]}}"#, rows.join(","));
+        decoder().decode(page.as_bytes(), &context()).unwrap().rows
+    }
+
+    fn encode(batch: &RecordBatch, cuts: &[usize]) -> Vec<u8> {
+        let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
+        let mut from = 0;
+        for cut in cuts.iter().copied().chain([batch.num_rows()]) {
+            encoder.push(&batch.slice(from, cut - from)).unwrap();
+            from = cut;
+        }
+        encoder.finish().unwrap()
+    }
+
+    fn decode(bytes: Vec<u8>) -> RecordBatch {
+        let stream = stream();
+        let batches: Vec<RecordBatch> = read_parquet(&stream, bytes::Bytes::from(bytes))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        concat_batches(&arrow_schema(&stream), &batches).unwrap()
+    }
+
+    #[test]
+    fn what_is_read_back_is_what_was_written() {
+        let batch = rows(20_000);
+        assert_eq!(decode(encode(&batch, &[])), batch);
+    }
+
+    #[test]
+    fn a_batch_ends_at_the_row_that_fills_it() {
+        // Four thousand rows of 3 KB each fill 8 MiB before they are 8192 in number.
+        let batch = rows(30_000);
+        let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
+        let room = encoder.room(&batch, 0);
+        assert!(weight::batch(&batch, 0, room) >= BATCH_BYTES || room == BATCH_ROWS);
+        assert!(weight::batch(&batch, 0, room - 1) < BATCH_BYTES);
+        encoder.push(&batch).unwrap();
+        encoder.finish().unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+        #[test]
+        fn slicing_changes_no_byte(mut cuts in prop::collection::vec(0usize..12_000, 0..20)) {
+            let batch = rows(12_000);
+            cuts.sort_unstable();
+            prop_assert!(encode(&batch, &[]) == encode(&batch, &cuts));
+        }
+    }
+}

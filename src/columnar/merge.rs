@@ -219,3 +219,126 @@ fn parent(stream: &Stream, batch: &RecordBatch, row: usize) -> Option<i64> {
     let ids = batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
     ids.is_valid(row).then(|| ids.value(row))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columnar::testing::{context, decoder, show, stream};
+    use crate::columnar::{PartitionKey, RunBuffer, SpillDir, read_parquet};
+
+    fn rows(rows: &[&str]) -> RecordBatch {
+        let page = format!(r#"{{"rows":[{}]}}"#, rows.join(","));
+        decoder().decode(page.as_bytes(), &context()).unwrap().rows
+    }
+
+    fn fetched(page: &[&str]) -> Option<FetchedPartition> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut buffer = RunBuffer::new(stream(), 1 << 20, SpillDir::new(folder.path())).unwrap();
+        buffer.push(rows(page), 1).unwrap();
+        let fetched = buffer.finish().unwrap();
+        let day = PartitionKey::of(Timestamp::from_second(86_400).unwrap());
+        Some(fetched.partition(&day).unwrap())
+    }
+
+    /// The outcome, and `id:name` of every row of the result.
+    fn merge(
+        stored: &[&str],
+        fetched: Option<FetchedPartition>,
+        remove: &[&str],
+        proof: Option<&Proof>,
+    ) -> (MergeOutcome, Vec<String>) {
+        let stored: Vec<Result<RecordBatch>> = if stored.is_empty() {
+            vec![]
+        } else {
+            vec![Ok(rows(stored))]
+        };
+        let input = MergeInput {
+            stored: Box::new(stored.into_iter()),
+            fetched,
+            remove: &remove.iter().map(ToString::to_string).collect(),
+            proof,
+        };
+        let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
+        let outcome = merge_partition(&stream(), input, &mut encoder).unwrap();
+        let bytes = bytes::Bytes::from(encoder.finish().unwrap());
+        let mut seen = Vec::new();
+        for batch in read_parquet(&stream(), bytes).unwrap() {
+            let batch = batch.unwrap();
+            seen.extend(
+                (0..batch.num_rows()).map(|row| format!("{}:{}", show(&batch, "id", row), show(&batch, "name", row))),
+            );
+        }
+        (outcome, seen)
+    }
+
+    #[test]
+    fn fetched_beats_stored_and_the_rest_stays() {
+        let (outcome, seen) = merge(
+            &[
+                r#"{"id":"a","at":86401,"name":"1"}"#,
+                r#"{"id":"b","at":86402,"name":"1"}"#,
+                r#"{"id":"d","at":86404,"name":"1"}"#,
+            ],
+            fetched(&[
+                r#"{"id":"b","at":86402,"name":"2"}"#,
+                r#"{"id":"c","at":86403,"name":"2"}"#,
+                r#"{"id":"d","at":86404,"name":"1"}"#,
+            ]),
+            &[],
+            None,
+        );
+        assert_eq!(seen, ["a:1", "b:2", "c:2", "d:1"]);
+        assert_eq!(
+            (outcome.new, outcome.changed, outcome.unchanged, outcome.removed),
+            (1, 1, 1, 0)
+        );
+        assert_eq!(outcome.rows, 4);
+        assert_eq!(outcome.least_key.as_deref(), Some("a"));
+        assert_eq!(outcome.greatest_time, Timestamp::from_second(86404).ok());
+    }
+
+    #[test]
+    fn a_row_whose_time_moved_stands_once() {
+        let (outcome, seen) = merge(
+            &[
+                r#"{"id":"a","at":86401,"name":"1"}"#,
+                r#"{"id":"b","at":86402,"name":"1"}"#,
+            ],
+            fetched(&[r#"{"id":"a","at":86409,"name":"2"}"#]),
+            &[],
+            None,
+        );
+        assert_eq!(seen, ["b:1", "a:2"]);
+        assert!(outcome.differs());
+    }
+
+    #[test]
+    fn the_same_rows_again_differ_in_nothing() {
+        let page = [r#"{"id":"a","at":86401,"series":[1,null],"metrics":{"sent":5}}"#];
+        let (outcome, _) = merge(&page, fetched(&page), &[], None);
+        assert!(!outcome.differs());
+        assert_eq!(outcome.unchanged, 1);
+    }
+
+    #[test]
+    fn keys_to_remove_go_and_proof_tells_what_was_not_served() {
+        let stored = [
+            r#"{"id":"a","at":86401}"#,
+            r#"{"id":"b","at":86402}"#,
+            r#"{"id":"c","at":86500}"#,
+        ];
+        let (outcome, seen) = merge(&stored, None, &["a"], None);
+        assert_eq!(seen, ["b:null", "c:null"]);
+        assert_eq!(outcome.removed, 1);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut proof = Proof {
+            window: Window::new(at(86_400), at(86_450)),
+            transactional_ids: Some(HashSet::from([7])),
+        };
+        let (outcome, _) = merge(&stored, fetched(&[r#"{"id":"a","at":86401}"#]), &[], Some(&proof));
+        assert_eq!(outcome.unfetched, ["b"], "c lies outside of the window");
+        proof.transactional_ids = Some(HashSet::from([8]));
+        let (outcome, _) = merge(&stored, None, &[], Some(&proof));
+        assert_eq!(outcome.unfetched, [] as [&str; 0], "message 7 did not answer");
+    }
+}

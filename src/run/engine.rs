@@ -7,7 +7,7 @@ use arrow::array::cast::AsArray;
 use arrow::datatypes::Int64Type;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::adopt;
 use super::budget::Budget;
@@ -128,22 +128,15 @@ impl Run {
             Ok(tables) => tables,
             Err(error) => return early(&error),
         };
-        let mut streams = JoinSet::new();
-        for (position, (lane, table)) in lanes.into_iter().zip(tables).enumerate() {
-            streams.spawn(async move { (position, lane.export(table).await) });
-        }
-        let mut reports = Vec::new();
-        while let Some(joined) = streams.join_next().await {
-            match joined {
-                Ok(report) => reports.push(report),
-                Err(error) => return early(&Error::internal("a stream's task panicked").caused_by(error)),
-            }
-        }
+        let streams = lanes
+            .into_iter()
+            .zip(tables)
+            .map(|(lane, table)| Arc::new(lane).spawn(table));
+        let reports = futures::future::join_all(streams).await;
         if let Err(error) = self.storage.close_staging(&self.settings.run).await {
             tracing::warn!(error = %error.chain(), "cannot remove this run's staging folder; the next run does");
         }
-        reports.sort_by_key(|(position, _)| *position);
-        self.report(reports.into_iter().map(|(_, report)| report).collect())
+        self.report(reports)
     }
 
     fn report(&self, streams: Vec<StreamReport>) -> RunReport {
@@ -292,7 +285,25 @@ impl Lane {
         };
     }
 
-    async fn export(self, table: Option<Arc<Table>>) -> StreamReport {
+    /// Exports beside the other streams; a panic ends this stream only.
+    async fn spawn(self: Arc<Self>, table: Option<Arc<Table>>) -> StreamReport {
+        let lane = Arc::clone(&self);
+        let held = table.clone();
+        let task = AbortOnDropHandle::new(tokio::spawn(async move { lane.export(held).await }));
+        let panic = match task.await {
+            Ok(report) => return report,
+            Err(panic) => Error::internal("the stream's task panicked; please report what it printed").caused_by(panic),
+        };
+        let report = self.report(Err(panic.into()), None);
+        if let Some(table) = table
+            && let Err(error) = table.release(|_| ()).await
+        {
+            tracing::warn!(error = %error.chain(), "cannot give the claim back");
+        }
+        report
+    }
+
+    async fn export(&self, table: Option<Arc<Table>>) -> StreamReport {
         let report = match (table, &self.refused) {
             (Some(table), None) => self.export_into(&table).await,
             (_, Some(refused)) => self.report(Err(restated(refused).into()), None),
