@@ -1,3 +1,4 @@
 //! cio2parquet
+pub mod columnar;
 pub mod error;
 pub mod stream;
