@@ -13,14 +13,27 @@ mod careful;
 mod column;
 mod decode;
 mod extra;
+mod fetched;
 mod json_text;
+mod key_index;
 mod layout;
 mod notes;
+mod order;
 mod page;
+mod partition_key;
 mod rows;
+mod run_buffer;
+mod run_merge;
+mod sorted_run;
+mod spill;
+mod stamp;
 #[cfg(test)]
 mod testing;
 mod value;
 
 pub use decode::PageDecoder;
+pub use fetched::{Fetched, FetchedPartition};
 pub use page::{DecodedPage, Drift, DriftKind, PageContext, PageError, RejectedRow};
+pub use partition_key::PartitionKey;
+pub use run_buffer::RunBuffer;
+pub use spill::SpillDir;

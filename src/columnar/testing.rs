@@ -98,3 +98,13 @@ fn show_value(array: &ArrayRef, row: usize) -> String {
         other => panic!("{other}"),
     }
 }
+
+/// Rows of the stream, each from key, time in seconds and `count`.
+pub(super) fn things(rows: &[(String, i64, i64)]) -> RecordBatch {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(id, at, count)| format!(r#"{{"id":"{id}","at":{at},"count":{count},"data":{{"v":{count}}}}}"#))
+        .collect();
+    let page = format!(r#"{{"rows":[{}]}}"#, rows.join(","));
+    decoder().decode(page.as_bytes(), &context()).unwrap().rows
+}
