@@ -215,7 +215,7 @@ mod tests {
     /// `count` rows, every seventh with a long text.
     fn rows(count: usize) -> RecordBatch {
         let row = |n: usize| {
-            let name = "x".repeat(if n % 7 == 0 { 3000 } else { n % 11 });
+            let name = "x".repeat(if n.is_multiple_of(7) { 3000 } else { n % 11 });
             format!(
                 r#"{{"id":"k{n:06}","at":{},"name":"{name}","series":[{n},null],"metrics":{{"sent":{n}}},"data":{{"n":{n}}}}}"#,
                 86_400 + n

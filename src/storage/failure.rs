@@ -22,7 +22,7 @@ fn remedy(cause: &(dyn StdError + 'static)) -> &'static str {
             ", a file stands where a folder is needed or the other way round, move it away"
         }
         Some(Kind::CrossesDevices) => ", the whole lake must lie on one file system, links to others do not work",
-        Some(Kind::NotFound) => ", no such place, choose another with --to",
+        Some(Kind::NotFound) => ", there is no such place, choose another with --to",
         _ => "",
     }
 }

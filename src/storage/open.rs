@@ -185,7 +185,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let typo = home.path().join("typo");
         let error = Storage::open_existing(typo.to_str().unwrap()).unwrap_err();
-        assert!(error.chain().contains("does not exist"), "{}", error.chain());
+        assert!(error.chain().contains("no such place"), "{}", error.chain());
         assert!(!typo.exists());
         Storage::open_existing(home.path().to_str().unwrap()).unwrap();
         assert_eq!(home.path().read_dir().unwrap().count(), 0);
