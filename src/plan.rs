@@ -318,7 +318,7 @@ mod tests {
         let asked = ask("2026-11-22T10:00:00Z", 30);
         let mut state = empty();
         state.asked_since = Some(at("2026-11-01T00:00:00Z"));
-        let mut begun = crate::manifest::FullTable::begin(at("2026-11-22T01:00:00Z"), state.asked_since, None);
+        let mut begun = crate::manifest::FullTable::begin(at("2026-11-22T01:00:00Z"), state.asked_since, None, 0);
         begun
             .done
             .add(window("2026-11-01T00:00:00Z", "2026-11-20T00:00:00Z"), &[]);

@@ -30,14 +30,12 @@ impl<T> Reading<T> {
     }
 }
 
-/// Text: a string, or the text of a number or boolean as served.
+/// Text: a string, or the text of a number as served.
 pub(super) fn text<'t>(tape: &Tape<'t>, pos: u32) -> Reading<&'t str> {
     match tape.get(pos) {
         TapeElement::String(index) => Reading::Value(tape.get_string(index)),
         TapeElement::Null => Reading::Null,
         TapeElement::Number(index) => Reading::fit(Some(tape.get_string(index)).filter(|text| is_number(text))),
-        TapeElement::True => Reading::Value("true"),
-        TapeElement::False => Reading::Value("false"),
         _ => Reading::Misfit,
     }
 }

@@ -79,6 +79,11 @@ impl TableState {
         }
     }
 
+    /// How many rows the stored partitions hold.
+    pub fn rows(&self) -> u64 {
+        self.partitions.values().map(|file| file.rows).sum()
+    }
+
     /// Moves the mark forward; an earlier one is ignored.
     pub fn advance_mark(&mut self, to: Timestamp) {
         self.mark = self.mark.max(Some(to));
@@ -201,11 +206,13 @@ pub struct FullTable {
     pub candidates: BTreeMap<String, Vec<String>>,
     /// How many rows it has fetched.
     pub fetched: u64,
+    /// How many rows the table held when it began.
+    pub stored: u64,
 }
 
 impl FullTable {
-    /// A full-table run that has read nothing yet.
-    pub fn begin(now: Timestamp, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
+    /// A full-table run over a table of `stored` rows that has read nothing yet.
+    pub fn begin(now: Timestamp, from: Option<Timestamp>, to: Option<Timestamp>, stored: u64) -> Self {
         Self {
             now,
             from,
@@ -215,6 +222,7 @@ impl FullTable {
             met: BTreeMap::new(),
             candidates: BTreeMap::new(),
             fetched: 0,
+            stored,
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::committer::{Work, enter, merge_all};
 use super::event::RunEvent;
 use super::pipeline::{Ended, Reader, drain};
-use super::removal::{Candidates, remove};
+use super::removal::remove;
 use super::table::Table;
 use crate::columnar::Proof;
-use crate::manifest::SyncMode;
+use crate::manifest::{FullTable, SyncMode};
 use crate::source::Request;
 
 /// Exports a list into its table.
@@ -37,7 +37,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
         work.push(Work::inspect(None, proof));
     }
     let merged = merge_all(table, &reader.tally, work).await?;
-    let mark = job.ask.now;
+    let (mark, stored) = (job.ask.now, table.state().await.rows());
     table
         .commit(|state| {
             enter(state, &merged);
@@ -46,11 +46,15 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
         .await?;
     reader.tally.counts().committed = true;
     if proof.is_some() {
-        let candidates: Candidates = merged
-            .iter()
-            .map(|one| (one.path.clone(), one.outcome.unfetched.clone()))
-            .collect();
-        remove(table, &reader.tally, &candidates, fetched.rows()).await?;
+        let full = FullTable {
+            candidates: merged
+                .into_iter()
+                .map(|one| (one.path, one.outcome.unfetched))
+                .collect(),
+            fetched: fetched.rows(),
+            ..FullTable::begin(mark, None, None, stored)
+        };
+        remove(table, &reader.tally, &full).await?;
     }
     (reader.run.listener)(RunEvent::Committed {
         stream: job.stream.stream.clone(),

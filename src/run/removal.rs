@@ -9,29 +9,32 @@ use super::table::Table;
 use super::tally::Tally;
 use crate::columnar::Fetched;
 use crate::error::Result;
+use crate::manifest::FullTable;
 use crate::storage::layout;
 
 /// Tables of up to this many rows may shrink as they like.
 const SMALL: u64 = 100;
 
 /// Keys that are not served any more, by the partition's path relative to the table's folder.
-pub type Candidates = BTreeMap<String, Vec<String>>;
+type Candidates = BTreeMap<String, Vec<String>>;
 
-/// Takes `candidates` away from the table, or leaves it as it is and says so.
+/// Takes the candidates of `full` away from the table, or leaves it as it is and says so.
 ///
 /// A run that served no row at all, or would take more than half of the table away, proves nothing but that something is
 /// wrong, unless the user said otherwise.
 ///
 /// # Errors
 /// Stopped, Storage, Held.
-pub async fn remove(table: &Arc<Table>, tally: &Tally, candidates: &Candidates, served: u64) -> Result<(), Ended> {
+pub async fn remove(table: &Arc<Table>, tally: &Tally, full: &FullTable) -> Result<(), Ended> {
+    let candidates = &full.candidates;
     let doomed: u64 = candidates.values().map(|keys| keys.len() as u64).sum();
     if doomed == 0 {
         return Ok(());
     }
-    let stored: u64 = table.state().await.partitions.values().map(|file| file.rows).sum();
+    // What this run has added says nothing about what it may take away.
+    let stored = full.stored;
     let too_many = stored > SMALL && doomed * 2 > stored;
-    if (too_many || served == 0) && !table.run.settings.allow_shrink {
+    if (too_many || full.fetched == 0) && !table.run.settings.allow_shrink {
         tally.counts().gaps.push(format!(
             "{doomed} of {stored} rows of table {:?} are not served any more; they were left as they are, --allow-shrink takes them away",
             table.job.table

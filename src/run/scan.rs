@@ -74,7 +74,7 @@ impl Scan {
         let job = &reader.job;
         let full = (job.sync == SyncMode::FullTable).then(|| {
             let before = state.full_table.clone().filter(|_| plan.resume.is_some());
-            before.unwrap_or_else(|| FullTable::begin(job.ask.now, plan.lower, None))
+            before.unwrap_or_else(|| FullTable::begin(job.ask.now, plan.lower, None, state.rows()))
         });
         Ok(Self {
             reader: Arc::clone(reader),
@@ -286,7 +286,7 @@ impl Scan {
             self.reader.tally.counts().gaps.push(text);
         }
         if let Some(full) = &self.full {
-            remove(&self.table, &self.reader.tally, &full.candidates, full.fetched).await?;
+            remove(&self.table, &self.reader.tally, full).await?;
             self.table.commit(|state| state.full_table = None).await?;
         }
         Ok(())

@@ -29,7 +29,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
         units: Some(parents.ids.len() as u64),
     });
     let buffer = reader.buffer()?;
-    let missing = read_all(reader, &parents, &buffer).await?;
+    let Unread { missing, whole } = read_all(reader, &parents, &buffer).await?;
     let fetched = drain(reader, buffer).await?;
     let today = day_of(job.ask.now);
     let work = fetched.partitions().into_iter().map(|key: PartitionKey| Work {
@@ -49,7 +49,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
         .await?;
     reader.tally.counts().committed = true;
     if job.sync == SyncMode::FullTable {
-        replace(reader, table, &layout::partition_name(Some(today))).await?;
+        replace(reader, table, &layout::partition_name(Some(today)), whole).await?;
     }
     (reader.run.listener)(RunEvent::Committed {
         stream: job.stream.stream.clone(),
@@ -58,24 +58,36 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
     Ok(())
 }
 
-/// Asks every message, as many at once as the run allows; answers those that answered 404.
-async fn read_all(reader: &Arc<Reader>, parents: &Parents, buffer: &SharedBuffer) -> Result<HashSet<i64>, Ended> {
+/// The messages that gave no row.
+struct Unread {
+    /// Those that answered 404.
+    missing: HashSet<i64>,
+    /// Every message that is listed gave its row.
+    whole: bool,
+}
+
+/// Asks every message, as many at once as the run allows.
+async fn read_all(reader: &Arc<Reader>, parents: &Parents, buffer: &SharedBuffer) -> Result<Unread, Ended> {
     let answers = futures::stream::iter(parents.ids.clone())
         .map(|id| async move { Ok::<_, Ended>((id, ask(reader, id, buffer).await?)) });
     let mut answers = std::pin::pin!(answers.buffer_unordered(reader.run.settings.concurrency));
-    let mut missing = HashSet::new();
+    let (mut missing, mut whole) = (HashSet::new(), true);
     while let Some((id, unreadable)) = answers.try_next().await? {
         match unreadable {
             None => {}
             Some(FetchError::NotFound(_)) => {
                 missing.insert(id);
+                whole &= !parents.listed.contains(&id);
                 let told = parents.tell_missing(id, &reader.job.stream.stream);
                 reader.tally.counts().gaps.extend(told);
             }
-            Some(error) => reader.tally.counts().gaps.push(Error::from(error).chain()),
+            Some(error) => {
+                whole = false;
+                reader.tally.counts().gaps.push(Error::from(error).chain());
+            }
         }
     }
-    Ok(missing)
+    Ok(Unread { missing, whole })
 }
 
 async fn ask(reader: &Arc<Reader>, id: i64, buffer: &SharedBuffer) -> Result<Option<FetchError>, Ended> {
@@ -95,9 +107,9 @@ async fn ask(reader: &Arc<Reader>, id: i64, buffer: &SharedBuffer) -> Result<Opt
 }
 
 /// Makes today's partition the only one, if every message that is listed could be read.
-async fn replace(reader: &Arc<Reader>, table: &Arc<Table>, today: &str) -> Result<(), Ended> {
+async fn replace(reader: &Arc<Reader>, table: &Arc<Table>, today: &str, whole: bool) -> Result<(), Ended> {
     let state = table.state().await;
-    let whole = reader.tally.counts().gaps.is_empty() && state.partitions.contains_key(today);
+    let whole = whole && state.partitions.contains_key(today);
     let older: Vec<String> = state.partitions.keys().filter(|path| *path != today).cloned().collect();
     if older.is_empty() {
         return Ok(());

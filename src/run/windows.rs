@@ -329,7 +329,7 @@ impl Committer {
     /// Everything was read: takes away what is not served any more, and remembers whom to ask next time.
     async fn finish(self, missing: &HashSet<i64>) -> Result<(), Ended> {
         if let Some(full) = &self.full {
-            remove(&self.table, &self.reader.tally, &full.candidates, full.fetched).await?;
+            remove(&self.table, &self.reader.tally, full).await?;
         }
         let remembered = self.parents.remember(missing);
         let commit = self.table.commit(|state| {
@@ -345,7 +345,7 @@ fn progress(job: &Job, state: &TableState, since: Timestamp) -> FullTable {
     let before = state.full_table.clone();
     let fits = before
         .filter(|full| plan::may_continue(full.now, &job.ask) && full.from == Some(since) && full.to == job.ask.until);
-    fits.unwrap_or_else(|| FullTable::begin(job.ask.now, Some(since), job.ask.until))
+    fits.unwrap_or_else(|| FullTable::begin(job.ask.now, Some(since), job.ask.until, state.rows()))
 }
 
 /// The days inside `window` for which something is stored.

@@ -155,8 +155,11 @@ impl Activity {
         match self.what {
             What::Event(served) => row.plain("name", |out| out.extend_from_slice(served.as_bytes())),
             What::Screen(name) => row.text("name", name),
+            _ => row.absent("name"),
+        }
+        match self.what {
             What::Page(served) => row.plain("url", |out| out.extend_from_slice(served.as_bytes())),
-            _ => {}
+            _ => row.absent("url"),
         }
         row.close(SERVED);
     }

@@ -71,3 +71,34 @@ fn metrics_keep_only_today() {
     let today = door.sandbox.now().to_string();
     assert!(paths[0].contains(&today[..10]), "{paths:?}");
 }
+
+#[test]
+fn rows_of_another_workspace_do_not_make_room_for_a_removal() {
+    let door = Door::open(small());
+    door.export(&["activities"]).expect(0);
+    let before = door.manifest("activities")["state"]["partitions"].clone();
+    let other = Door::open(Workspace { seed: 2, ..small() });
+    let (lake, now) = (door.lake().display().to_string(), other.sandbox.now().to_string());
+    let args = [
+        "export",
+        "activities",
+        "--to",
+        &lake,
+        "--now",
+        &now,
+        "--rate",
+        "0",
+        "--sync",
+        "full-table",
+        "--report",
+        "json",
+    ];
+    let report = other.run(&args).expect(8);
+    assert_eq!(stream(&report, "activities")["rows"]["removed"], 0);
+    let rows = |partitions: &serde_json::Value| -> u64 {
+        let files = partitions.as_object().unwrap().values();
+        files.map(|file| file["rows"].as_u64().unwrap()).sum()
+    };
+    let after = &door.manifest("activities")["state"]["partitions"];
+    assert!(rows(after) > rows(&before), "the other workspace's rows were added");
+}
