@@ -1,275 +1,303 @@
-//! Rows to Parquet, as a pure function of their values.
-//!
-//! However the rows are pushed, they reach the Parquet writer in batches counted from the partition's first row, and row groups
-//! end at a count or at a size computed from the values. No clock, run id or machine name gets into the file.
+//! Rows become one Parquet file whose bytes depend on the rows and on nothing else.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, Encoding as ParquetEncoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
-use parquet::schema::types::ColumnPath;
 
-use super::weight;
+use super::parquet_layout::properties;
+use super::row_bytes::row_bytes;
 use crate::error::{Error, Result};
-use crate::stream::{Column, ColumnType, Encoding, Stream, arrow_schema};
+use crate::stream::{Stream, arrow_schema};
 
-/// Rows that reach the Parquet writer at once.
+/// Rows are handed to Parquet in batches of this many, counted from the first row of the file,
 const BATCH_ROWS: usize = 8192;
-/// Bytes of values at which such a batch ends early.
+/// or of fewer when their values take more than this.
 const BATCH_BYTES: usize = 8 << 20;
-/// Rows at which a row group ends.
+/// A row group ends before it would hold more rows than this,
 const GROUP_ROWS: usize = 131_072;
-/// Bytes of values at which a row group ends.
+/// or more bytes of values.
 const GROUP_BYTES: usize = 64 << 20;
 
-/// Writes one partition.
+/// Writes the rows of one partition, in the order pushed.
+///
+/// Parquet ends pages where a write ends, so rows are cut anew before they are written: how pushes were sliced leaves no trace.
 pub struct ParquetEncoder<W: Write + Send> {
-    writer: ArrowWriter<W>,
     schema: SchemaRef,
-    /// Slices that wait for their batch to be full.
+    writer: ArrowWriter<W>,
+    /// The beginning of the next batch.
     pending: Vec<RecordBatch>,
-    pending_rows: usize,
-    pending_bytes: usize,
-    group_rows: usize,
-    group_bytes: usize,
+    batch: Extent,
+    group: Extent,
+}
+
+/// Rows and the bytes of their values.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extent {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Extent {
+    /// Whether `more` would make it too large; what is empty takes anything.
+    fn is_full_for(self, more: Self, rows: usize, bytes: usize) -> bool {
+        self.rows > 0 && (self.rows + more.rows > rows || self.bytes + more.bytes > bytes)
+    }
+
+    fn add(&mut self, more: Self) {
+        self.rows += more.rows;
+        self.bytes += more.bytes;
+    }
 }
 
 impl<W: Write + Send> ParquetEncoder<W> {
-    /// An encoder that writes the table of `stream` into `out`.
+    /// An encoder for rows of `stream` that writes to `out`.
     ///
     /// # Errors
-    /// Internal, when the schema cannot be written as Parquet.
+    /// Storage, when `out` cannot be written.
     pub fn new(stream: &Stream, out: W) -> Result<Self> {
         let schema = arrow_schema(stream);
-        let options = ArrowWriterOptions::new().with_properties(properties(stream));
-        let writer = ArrowWriter::try_new_with_options(out, Arc::clone(&schema), options);
-        let writer = writer.map_err(|e| Error::internal("cannot begin a Parquet file").caused_by(e))?;
+        let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties(stream)?)).map_err(failed)?;
         Ok(Self {
-            writer,
             schema,
+            writer,
             pending: Vec::new(),
-            pending_rows: 0,
-            pending_bytes: 0,
-            group_rows: 0,
-            group_bytes: 0,
+            batch: Extent::default(),
+            group: Extent::default(),
         })
     }
 
-    /// Appends rows; `rows` has the table's schema and follows what was pushed before in the table's order.
+    /// Appends rows in the table's schema.
     ///
     /// # Errors
-    /// Storage, when the bytes cannot be written.
+    /// Storage, when the writer fails.
     pub fn push(&mut self, rows: &RecordBatch) -> Result<()> {
-        let mut from = 0;
-        while from < rows.num_rows() {
-            let count = self.room(rows, from);
-            let bytes = weight::batch(rows, from, count);
-            self.pending.push(rows.slice(from, count));
-            self.pending_rows += count;
-            self.pending_bytes += bytes;
-            from += count;
-            if self.pending_rows >= BATCH_ROWS || self.pending_bytes >= BATCH_BYTES {
-                self.write()?;
+        let mut start = 0;
+        for (row, bytes) in row_bytes(rows).into_iter().enumerate() {
+            let more = Extent { rows: 1, bytes };
+            if self.batch.is_full_for(more, BATCH_ROWS, BATCH_BYTES) {
+                self.hold(rows, start, row);
+                self.write_batch()?;
+                start = row;
             }
+            self.batch.add(more);
         }
-        Ok(())
+        self.hold(rows, start, rows.num_rows());
+        // It would be written before the next row in any case; so its memory is free at once.
+        if self.batch.rows == BATCH_ROWS {
+            self.write_batch()
+        } else {
+            Ok(())
+        }
     }
 
-    /// How many rows from `from` on still belong into the batch under way: up to the row that fills it.
-    fn room(&self, rows: &RecordBatch, from: usize) -> usize {
-        let most = (rows.num_rows() - from).min(BATCH_ROWS - self.pending_rows);
-        let fills = |count: usize| self.pending_bytes + weight::batch(rows, from, count) >= BATCH_BYTES;
-        if !fills(most) {
-            return most;
-        }
-        let (mut under, mut enough) = (0, most);
-        while under + 1 < enough {
-            let middle = usize::midpoint(under, enough);
-            if fills(middle) {
-                enough = middle;
-            } else {
-                under = middle;
-            }
-        }
-        enough
-    }
-
-    fn write(&mut self) -> Result<()> {
-        let batch = match self.pending.as_slice() {
-            [only] => only.clone(),
-            pieces => {
-                let joined = concat_batches(&self.schema, pieces);
-                joined.map_err(|e| Error::internal("cannot join record batches").caused_by(e))?
-            }
-        };
-        self.pending.clear();
-        self.group_rows += self.pending_rows;
-        self.group_bytes += self.pending_bytes;
-        (self.pending_rows, self.pending_bytes) = (0, 0);
-        self.writer.write(&batch).map_err(unwritten)?;
-        if self.group_rows >= GROUP_ROWS || self.group_bytes >= GROUP_BYTES {
-            self.writer.flush().map_err(unwritten)?;
-            (self.group_rows, self.group_bytes) = (0, 0);
-        }
-        Ok(())
-    }
-
-    /// Writes what is left and the footer; gives the writer back.
+    /// Ends the file and gives the writer back.
     ///
     /// # Errors
-    /// Storage, when the bytes cannot be written.
+    /// Storage, when the writer fails.
     pub fn finish(mut self) -> Result<W> {
-        if self.pending_rows > 0 {
-            self.write()?;
+        self.write_batch()?;
+        self.writer.into_inner().map_err(failed)
+    }
+
+    /// Bytes held in memory for the row group under way.
+    pub fn memory(&self) -> usize {
+        self.writer.memory_size()
+    }
+
+    fn hold(&mut self, rows: &RecordBatch, start: usize, end: usize) {
+        if start < end {
+            self.pending.push(rows.slice(start, end - start));
         }
-        self.writer.into_inner().map_err(unwritten)
     }
-}
 
-fn unwritten(error: parquet::errors::ParquetError) -> Error {
-    Error::storage("cannot write a Parquet file; is the disk full?").caused_by(error)
-}
-
-fn properties(stream: &Stream) -> WriterProperties {
-    let mut builder = WriterProperties::builder()
-        .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_created_by("cio2parquet".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(None)
-        .set_sorting_columns(Some(sorting(stream)))
-        .set_key_value_metadata(Some(vec![
-            KeyValue::new("cio2parquet.stream".to_owned(), stream.stream.clone()),
-            KeyValue::new("cio2parquet.schema_version".to_owned(), stream.version.to_string()),
-        ]));
-    for column in &stream.columns {
-        builder = encode(builder, column, &[]);
-    }
-    builder.build()
-}
-
-/// The settings of the leaves under `column`.
-fn encode(mut builder: WriterPropertiesBuilder, column: &Column, above: &[String]) -> WriterPropertiesBuilder {
-    let mut path = above.to_vec();
-    path.push(column.name.clone());
-    match column.kind {
-        ColumnType::Struct => {
-            for field in &column.fields {
-                builder = encode(builder, field, &path);
-            }
-            return builder;
+    fn write_batch(&mut self) -> Result<()> {
+        let batch = match self.pending.as_slice() {
+            [] => return Ok(()),
+            [whole] => whole.clone(),
+            parts => concat_batches(&self.schema, parts)
+                .map_err(|error| Error::internal("rows cannot be put together").caused_by(error))?,
+        };
+        if self.group.is_full_for(self.batch, GROUP_ROWS, GROUP_BYTES) {
+            self.writer.flush().map_err(failed)?;
+            self.group = Extent::default();
         }
-        ColumnType::Integers => path.extend(["list".to_owned(), "element".to_owned()]),
-        _ => {}
+        self.writer.write(&batch).map_err(failed)?;
+        self.group.add(std::mem::take(&mut self.batch));
+        self.pending.clear();
+        Ok(())
     }
-    let path = ColumnPath::new(path);
-    let encoding = match column.encoding {
-        Encoding::Dictionary => return builder,
-        Encoding::DeltaLength => ParquetEncoding::DELTA_LENGTH_BYTE_ARRAY,
-        Encoding::DeltaPacked => ParquetEncoding::DELTA_BINARY_PACKED,
-    };
-    builder
-        .set_column_dictionary_enabled(path.clone(), false)
-        .set_column_encoding(path, encoding)
 }
 
-/// The order as Parquet states it: by the position of the leaf column.
-fn sorting(stream: &Stream) -> Vec<SortingColumn> {
-    let leaf = |name: &String| {
-        let before = stream.columns.iter().take_while(|column| column.name != *name);
-        let leaves: usize = before.map(leaves).sum();
-        i32::try_from(leaves).ok()
-    };
-    let columns = stream.order.iter().filter_map(leaf);
-    columns
-        .map(|column_idx| SortingColumn {
-            column_idx,
-            descending: false,
-            nulls_first: false,
-        })
-        .collect()
-}
-
-fn leaves(column: &Column) -> usize {
-    match column.kind {
-        ColumnType::Struct => column.fields.iter().map(leaves).sum(),
-        _ => 1,
-    }
+fn failed(error: parquet::errors::ParquetError) -> Error {
+    Error::storage("cannot write a partition as Parquet").caused_by(error)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use parquet::basic::{Compression, Encoding};
+    use parquet::file::metadata::ParquetMetaData;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
     use proptest::prelude::*;
 
+    use super::super::testing::{stream, things};
+    use super::super::{PageDecoder, inspect, read_parquet, testing};
     use super::*;
-    use crate::columnar::read_parquet;
-    use crate::columnar::testing::{context, decoder, stream};
 
-    /// `count` rows, every seventh with a long text.
-    fn rows(count: usize) -> RecordBatch {
-        let row = |n: usize| {
-            let name = "x".repeat(if n.is_multiple_of(7) { 3000 } else { n % 11 });
+    fn encode<'a>(slices: impl IntoIterator<Item = &'a RecordBatch>) -> Bytes {
+        let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
+        slices.into_iter().for_each(|slice| encoder.push(slice).unwrap());
+        encoder.finish().unwrap().into()
+    }
+
+    fn metadata(file: &Bytes) -> ParquetMetaData {
+        SerializedFileReader::new(file.clone()).unwrap().metadata().clone()
+    }
+
+    fn decode(file: Bytes) -> RecordBatch {
+        let batches: Vec<_> = read_parquet(&stream(), file).unwrap().map(Result::unwrap).collect();
+        concat_batches(&arrow_schema(&stream()), &batches).unwrap()
+    }
+
+    /// Rows of very different widths, so that batches end at either limit.
+    fn rows(count: usize, wide: usize) -> RecordBatch {
+        let row = |at: usize| {
+            let data = "x".repeat(if at.is_multiple_of(5) { wide } else { at % 40 });
+            let series = if at.is_multiple_of(7) {
+                "null".to_owned()
+            } else {
+                format!("[{at},null]")
+            };
             format!(
-                r#"{{"id":"k{n:06}","at":{},"name":"{name}","series":[{n},null],"metrics":{{"sent":{n}}},"data":{{"n":{n}}}}}"#,
-                86_400 + n
+                r#"{{"id":"k{at:06}","at":{at},"count":{at},"flag":{},"name":"n{}","data":"{data}","series":{series},"person":{{"email":"e{at}"}},"metrics":{{"sent":{at}}}}}"#,
+                at.is_multiple_of(2),
+                at % 10
             )
         };
-        let rows: Vec<String> = (0..count).map(row).collect();
-        let page = format!(r#"{{"rows":[{}]}}"#, rows.join(","));
-        decoder().decode(page.as_bytes(), &context()).unwrap().rows
-    }
-
-    fn encode(batch: &RecordBatch, cuts: &[usize]) -> Vec<u8> {
-        let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
-        let mut from = 0;
-        for cut in cuts.iter().copied().chain([batch.num_rows()]) {
-            encoder.push(&batch.slice(from, cut - from)).unwrap();
-            from = cut;
-        }
-        encoder.finish().unwrap()
-    }
-
-    fn decode(bytes: Vec<u8>) -> RecordBatch {
-        let stream = stream();
-        let batches: Vec<RecordBatch> = read_parquet(&stream, bytes::Bytes::from(bytes))
+        let text: Vec<_> = (0..count).map(row).collect();
+        let page = format!(r#"{{"rows":[{}]}}"#, text.join(","));
+        PageDecoder::new(stream())
+            .decode(page.as_bytes(), &testing::context())
             .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        concat_batches(&arrow_schema(&stream), &batches).unwrap()
+            .rows
     }
 
-    #[test]
-    fn what_is_read_back_is_what_was_written() {
-        let batch = rows(20_000);
-        assert_eq!(decode(encode(&batch, &[])), batch);
-    }
-
-    #[test]
-    fn a_batch_ends_at_the_row_that_fills_it() {
-        // Four thousand rows of 3 KB each fill 8 MiB before they are 8192 in number.
-        let batch = rows(30_000);
-        let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
-        let room = encoder.room(&batch, 0);
-        assert!(weight::batch(&batch, 0, room) >= BATCH_BYTES || room == BATCH_ROWS);
-        assert!(weight::batch(&batch, 0, room - 1) < BATCH_BYTES);
-        encoder.push(&batch).unwrap();
-        encoder.finish().unwrap();
+    fn slices(rows: &RecordBatch, cuts: &[prop::sample::Index]) -> Vec<RecordBatch> {
+        let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(rows.num_rows() + 1)).collect();
+        ends.extend([0, rows.num_rows()]);
+        ends.sort_unstable();
+        ends.windows(2)
+            .map(|pair| rows.slice(pair[0], pair[1] - pair[0]))
+            .collect()
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(8))]
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
         #[test]
-        fn slicing_changes_no_byte(mut cuts in prop::collection::vec(0usize..12_000, 0..20)) {
-            let batch = rows(12_000);
-            cuts.sort_unstable();
-            prop_assert!(encode(&batch, &[]) == encode(&batch, &cuts));
+        fn how_rows_are_pushed_leaves_no_trace(
+            count in prop_oneof![1..50_usize, 8_000..20_000_usize],
+            wide in prop_oneof![Just(10_usize), Just(6_000)],
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let rows = rows(count, wide);
+            let whole = encode([&rows]);
+            prop_assert!(encode(&slices(&rows, &cuts)) == whole);
+            prop_assert!(decode(whole) == rows);
         }
+    }
+
+    #[test]
+    fn pieces_that_were_put_together_leave_no_trace_either() {
+        let rows = rows(9_000, 10);
+        let single: Vec<_> = (0..rows.num_rows()).map(|at| rows.slice(at, 1)).collect();
+        let copied = concat_batches(&rows.schema(), &single).unwrap();
+        assert!(encode(&single) == encode([&copied]));
+    }
+
+    #[test]
+    fn row_groups_end_at_a_count_or_at_a_size() {
+        let light = rows(1_000, 10);
+        let file = encode(std::iter::repeat_n(&light, 270));
+        let groups = |file: &Bytes| {
+            metadata(file)
+                .row_groups()
+                .iter()
+                .map(|group| group.num_rows())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(groups(&file), [131_072, 131_072, 7_856]);
+        let heavy = rows(100, 1 << 20);
+        let file = encode(std::iter::repeat_n(&heavy, 4));
+        assert_eq!(groups(&file).iter().sum::<i64>(), 400);
+        assert_eq!(groups(&file).len(), 2);
+    }
+
+    #[test]
+    fn the_footer_says_what_every_reader_needs_and_nothing_that_varies() {
+        let file = encode([&things(&[("a".into(), 1, 1), ("b".into(), 2, 2)])]);
+        let metadata = metadata(&file);
+        assert_eq!(metadata.file_metadata().created_by(), Some("cio2parquet"));
+        assert_eq!(metadata.file_metadata().version(), 1);
+        let pairs = metadata.file_metadata().key_value_metadata().unwrap();
+        let value = |key: &str| {
+            pairs
+                .iter()
+                .find(|pair| pair.key == key)
+                .unwrap()
+                .value
+                .clone()
+                .unwrap()
+        };
+        assert_eq!(value("cio2parquet.stream"), "things");
+        assert_eq!(value("cio2parquet.schema_version"), "3");
+        assert_eq!(pairs.len(), 3, "the third is ARROW:schema");
+
+        let group = metadata.row_group(0);
+        let sorting: Vec<_> = group
+            .sorting_columns()
+            .unwrap()
+            .iter()
+            .map(|by| by.column_idx as usize)
+            .collect();
+        let leaf = |at: usize| group.column(at).column_path().string();
+        assert_eq!(sorting.into_iter().map(leaf).collect::<Vec<_>>(), ["at", "id"]);
+        let column = |path: &str| {
+            group
+                .columns()
+                .iter()
+                .find(|column| column.column_path().string() == path)
+                .unwrap()
+        };
+        for (path, encoding) in [
+            ("id", Encoding::DELTA_LENGTH_BYTE_ARRAY),
+            ("at", Encoding::DELTA_BINARY_PACKED),
+            ("series.list.element", Encoding::DELTA_BINARY_PACKED),
+            ("who.email", Encoding::DELTA_LENGTH_BYTE_ARRAY),
+            ("metrics.sent", Encoding::DELTA_BINARY_PACKED),
+            ("name", Encoding::RLE_DICTIONARY),
+        ] {
+            let column = column(path);
+            assert!(column.encodings().any(|found| found == encoding), "{path}");
+            assert_eq!(column.dictionary_page_offset().is_some(), path == "name", "{path}");
+            assert!(matches!(column.compression(), Compression::ZSTD(_)));
+            assert!(column.statistics().is_some() && column.bloom_filter_offset().is_none());
+        }
+    }
+
+    #[test]
+    fn no_rows_are_a_file_too() {
+        let file = encode([]);
+        let stats = inspect(&stream(), read_parquet(&stream(), file).unwrap()).unwrap();
+        assert_eq!(stats.rows, 0);
+        assert_eq!(
+            arrow_schema(&stream()),
+            Arc::new((*decode(encode([])).schema()).clone())
+        );
     }
 }

@@ -8,7 +8,6 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 
 use super::PartitionKey;
-use super::key::Keys;
 use super::key_index::KeySet;
 use super::order::Order;
 use super::run_buffer::{batch_rows, rows_in};
@@ -103,28 +102,27 @@ impl Fetched {
         })
     }
 
+    /// The keys of one partition's rows as text, integers in decimal.
+    ///
+    /// # Errors
+    /// Storage, when runs on disk cannot be read.
+    pub fn keys(&self, key: &PartitionKey) -> Result<Vec<String>> {
+        let order = Order::new(&self.stream)?;
+        let mut texts = Vec::new();
+        for batch in self.partition(key)? {
+            let batch = batch?;
+            let keys = order.keys(&batch)?;
+            texts.extend((0..batch.num_rows()).map(|row| keys.text(row).into_owned()));
+        }
+        Ok(texts)
+    }
+
     /// Whether `key` was fetched, in whatever partition; integers in decimal.
     ///
     /// # Errors
     /// Storage, when the keys on disk cannot be read.
     pub fn contains(&self, key: &str) -> Result<bool> {
         self.collected.keys.contains(key)
-    }
-}
-
-impl Fetched {
-    /// The keys of one partition as text.
-    ///
-    /// # Errors
-    /// Storage, when runs on disk cannot be read.
-    pub fn keys(&self, key: &PartitionKey) -> Result<Vec<String>> {
-        let mut keys = Vec::new();
-        for batch in self.partition(key)? {
-            let batch = batch?;
-            let column = Keys::of(&self.stream, &batch)?;
-            keys.extend((0..batch.num_rows()).map(|row| column.at(row).into_owned()));
-        }
-        Ok(keys)
     }
 }
 
@@ -136,35 +134,34 @@ pub struct FetchedPartition {
     collected: Arc<Collected>,
 }
 
+/// The keys of everything that was fetched.
+#[derive(Debug)]
+pub(super) struct FetchedKeys(Arc<Collected>);
+
+impl FetchedKeys {
+    pub(super) fn contains(&self, key: &str) -> Result<bool> {
+        self.0.keys.contains(key)
+    }
+}
+
 #[derive(Debug)]
 enum Source {
     Memory { left: Range<usize>, step: usize },
     Disk(RunMerge),
 }
 
-/// The keys of everything that was fetched, whatever the partition.
-#[derive(Debug)]
-pub(super) struct AllKeys(Arc<Collected>);
-
-impl AllKeys {
-    /// Whether `key` is among them; integers in decimal.
-    pub(super) fn contains(&self, key: &str) -> Result<bool> {
-        self.0.keys.contains(key)
-    }
-}
-
 impl FetchedPartition {
-    /// The keys of everything that was fetched, to be asked while the rows are read.
-    pub(super) fn all_keys(&self) -> AllKeys {
-        AllKeys(Arc::clone(&self.collected))
-    }
-
     /// Whether `key` was fetched, in this partition or any other; integers in decimal.
     ///
     /// # Errors
     /// Storage, when the keys on disk cannot be read.
     pub fn contains(&self, key: &str) -> Result<bool> {
         self.collected.keys.contains(key)
+    }
+
+    /// Answers [`contains`](Self::contains) while the rows are read.
+    pub(super) fn keys(&self) -> FetchedKeys {
+        FetchedKeys(Arc::clone(&self.collected))
     }
 
     fn read(&mut self) -> Result<Option<RecordBatch>> {

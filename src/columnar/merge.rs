@@ -1,344 +1,454 @@
-//! One partition: what is stored and what was fetched become one sorted sequence in which every key stands once.
+//! A partition becomes what is stored, changed by what was fetched: one walk over two sorted sides.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::io::Write;
 
-use arrow::array::{Array, RecordBatch, cast::AsArray};
-use arrow::datatypes::Int64Type;
+use arrow::array::RecordBatch;
 use jiff::Timestamp;
 
-use super::FetchedPartition;
-use super::encoder::ParquetEncoder;
-use super::fetched::AllKeys;
-use super::key::{Keys, times};
-use super::side::{Comparison, Output, Side};
-use super::stored::PartitionStats;
+use super::fetched::FetchedKeys;
+use super::merge_output::MergeOutput;
+use super::merge_side::{Comparison, Head, Side, compare};
+use super::order::Order;
+use super::{FetchedPartition, ParquetEncoder, Proof};
 use crate::error::Result;
-use crate::stream::{Column, Context, Stream, Window};
+use crate::stream::Stream;
 
-/// What is merged.
+/// Both sides of a merge.
 pub struct MergeInput<'a> {
-    /// What the partition holds, in the table's order.
+    /// The rows of the stored partition as [`read_parquet`](super::read_parquet) gives them; none when nothing is stored.
     pub stored: Box<dyn Iterator<Item = Result<RecordBatch>> + Send + 'a>,
-    /// What was read from the API, in the table's order, each key once.
+    /// The rows fetched for it.
     pub fetched: Option<FetchedPartition>,
-    /// Keys of stored rows that are to go.
+    /// Keys of stored rows that go, integers in decimal; one that was fetched stays.
     pub remove: &'a HashSet<String>,
-    /// When given, stored rows inside it that were not fetched are told.
+    /// Makes the merge tell which stored rows should have been fetched and were not.
     pub proof: Option<&'a Proof>,
 }
 
-/// Which rows a run is proven to have asked for: a stored row inside that was not fetched is not served any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// The time that was completely read; everything when absent.
-    pub window: Option<Window>,
-    /// The transactional messages that answered; all when absent.
-    pub transactional_ids: Option<HashSet<i64>>,
-}
-
-/// What became of the rows of a partition.
+/// What a merge did, and what the partition is now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MergeOutcome {
-    /// Fetched rows whose key was not stored.
+    /// Fetched rows that were not stored here.
     pub new: u64,
-    /// Stored rows that were replaced by a fetched form with other values.
+    /// Stored rows replaced by a fetched form of the same key.
+    ///
+    /// A row that moved in time counts here where it left, and as new where it arrived.
     pub changed: u64,
-    /// Fetched rows that are stored already.
+    /// Fetched rows equal to the stored ones, columns marked volatile aside.
     pub unchanged: u64,
-    /// Stored rows that were taken away.
+    /// Stored rows taken out.
     pub removed: u64,
     /// Rows in the result.
     pub rows: u64,
-    /// The time of the earliest row.
+    /// The least partition time in the result.
     pub least_time: Option<Timestamp>,
-    /// The time of the latest row.
+    /// The greatest partition time in the result.
     pub greatest_time: Option<Timestamp>,
-    /// The least key, as text.
+    /// The least key in the result.
     pub least_key: Option<String>,
-    /// The greatest key, as text.
+    /// The greatest key in the result.
     pub greatest_key: Option<String>,
-    /// The keys of stored rows inside the proof that were not fetched.
+    /// The keys of stored rows that were neither fetched nor removed and that the proof is about.
     pub unfetched: Vec<String>,
 }
 
 impl MergeOutcome {
-    /// Whether the result holds other rows than what is stored.
+    /// Whether the result differs from what is stored.
     pub fn differs(&self) -> bool {
         self.new + self.changed + self.removed > 0
     }
 }
 
-/// Merges `input` into `encoder`.
+/// Merges what is stored with what was fetched and pushes the result, sorted and each key once, into `encoder`.
 ///
-/// A fetched row replaces the stored row of its key, also when its time is another. A row in which nothing but volatile columns
-/// changed keeps its stored form.
+/// A fetched row replaces the stored one of its key, wherever in time that lies; when only volatile columns differ the stored row stays.
 ///
 /// # Errors
-/// Storage and Internal errors of either side or of the encoder.
+/// Storage, when either side cannot be read, the stored side is not sorted, or the encoder fails.
 pub fn merge_partition<W: Write + Send>(
     stream: &Stream,
     input: MergeInput<'_>,
     encoder: &mut ParquetEncoder<W>,
 ) -> Result<MergeOutcome> {
-    let comparison = Comparison::new(stream)?;
-    let everything = input.fetched.as_ref().map(FetchedPartition::all_keys);
-    let fetched = input.fetched.into_iter().flatten();
-    let mut merge = Merge {
+    let order = Order::new(stream)?;
+    let MergeInput {
+        stored,
+        fetched,
+        remove,
+        proof,
+    } = input;
+    let merge = Merge {
         stream,
-        stored: Side::new(input.stored, &comparison)?,
-        fetched: Side::new(fetched, &comparison)?,
-        comparison: &comparison,
-        // A key can only stand at another place in the order when the order is more than the key.
-        moved: everything.filter(|_| stream.order.len() > 1),
-        remove: input.remove,
-        proof: input.proof,
+        order: &order,
+        keys: fetched.as_ref().map(FetchedPartition::keys),
+        remove,
+        proof,
+        output: MergeOutput::new(&order, encoder),
+        comparison: Comparison::default(),
         outcome: MergeOutcome::default(),
-        output: Output::new(stream, encoder),
     };
-    merge.run()?;
-    let Merge {
-        output, mut outcome, ..
-    } = merge;
-    outcome.describe(output.finish()?);
-    Ok(outcome)
-}
-
-impl MergeOutcome {
-    fn describe(&mut self, stats: PartitionStats) {
-        self.rows = stats.rows;
-        self.least_time = stats.least_time;
-        self.greatest_time = stats.greatest_time;
-        self.least_key = stats.least_key;
-        self.greatest_key = stats.greatest_key;
-    }
+    merge.run(
+        Side::new("stored", stored),
+        Side::new("fetched", fetched.into_iter().flatten()),
+    )
 }
 
 /// A merge under way.
-struct Merge<'a, S, F, W: Write + Send> {
+struct Merge<'a, W: Write + Send> {
     stream: &'a Stream,
-    stored: Side<S>,
-    fetched: Side<F>,
-    comparison: &'a Comparison,
-    moved: Option<AllKeys>,
+    order: &'a Order,
+    keys: Option<FetchedKeys>,
     remove: &'a HashSet<String>,
     proof: Option<&'a Proof>,
+    output: MergeOutput<'a, W>,
+    comparison: Comparison,
     outcome: MergeOutcome,
-    output: Output<'a, W>,
 }
 
-impl<S, F, W> Merge<'_, S, F, W>
-where
-    S: Iterator<Item = Result<RecordBatch>>,
-    F: Iterator<Item = Result<RecordBatch>>,
-    W: Write + Send,
-{
-    fn run(&mut self) -> Result<()> {
+impl<W: Write + Send> Merge<'_, W> {
+    fn run(mut self, mut stored: Side<'_>, mut fetched: Side<'_>) -> Result<MergeOutcome> {
         loop {
-            let order = match (self.stored.order(), self.fetched.order()) {
-                (None, None) => return Ok(()),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(stored), Some(fetched)) => stored.cmp(&fetched),
-            };
+            stored.head(self.order)?;
+            fetched.head(self.order)?;
+            let Some(order) = compare(&stored, &fetched) else { break };
             match order {
-                Ordering::Less => self.keep_stored()?,
-                Ordering::Greater => self.take_new()?,
-                Ordering::Equal => self.match_up()?,
-            }
-        }
-    }
-
-    /// A stored row of which no fetched form stands at this place.
-    fn keep_stored(&mut self) -> Result<()> {
-        if let Some((batch, row)) = self.stored.current() {
-            let key = Keys::of(self.stream, batch)?.at(row);
-            if self.remove.contains(key.as_ref()) {
-                self.outcome.removed += 1;
-            } else if self.has_moved(&key)? {
-                self.outcome.changed += 1;
-            } else {
-                if self.proof.is_some_and(|proof| proof.covers(self.stream, batch, row)) {
-                    self.outcome.unfetched.push(key.into_owned());
+                Ordering::Less => self.only_stored(&mut stored)?,
+                Ordering::Greater => {
+                    self.outcome.new += 1;
+                    self.take(&mut fetched)?;
                 }
-                self.output.take(&mut self.stored)?;
+                Ordering::Equal => self.both(&mut stored, &mut fetched)?,
+            }
+            if self.output.is_full() {
+                self.output.flush()?;
+                stored.forget_source();
+                fetched.forget_source();
             }
         }
-        self.stored.step(self.comparison)
+        let stats = self.output.finish()?;
+        Ok(MergeOutcome {
+            rows: stats.rows,
+            least_time: stats.least_time,
+            greatest_time: stats.greatest_time,
+            least_key: stats.least_key,
+            greatest_key: stats.greatest_key,
+            ..self.outcome
+        })
     }
 
-    /// Whether the row of `key` was fetched with another time: its place is no longer here.
-    fn has_moved(&self, key: &str) -> Result<bool> {
-        self.moved.as_ref().map_or(Ok(false), |keys| keys.contains(key))
-    }
-
-    fn take_new(&mut self) -> Result<()> {
-        self.outcome.new += 1;
-        self.output.take(&mut self.fetched)?;
-        self.fetched.step(self.comparison)
-    }
-
-    /// Both forms of one key at one place: the fetched one wins if it says anything else.
-    fn match_up(&mut self) -> Result<()> {
-        if self.stored.values(self.comparison)? == self.fetched.values(self.comparison)? {
-            self.outcome.unchanged += 1;
-            self.output.take(&mut self.stored)?;
-        } else {
+    /// The key stands here in what is stored, and not in what was fetched.
+    fn only_stored(&mut self, stored: &mut Side<'_>) -> Result<()> {
+        let Some(head) = stored.head(self.order)? else {
+            return Ok(());
+        };
+        let keys = self.order.keys(&head.batch)?;
+        let key = keys.text(head.row);
+        if let Some(fetched) = &self.keys
+            && fetched.contains(&key)?
+        {
             self.outcome.changed += 1;
-            self.output.take(&mut self.fetched)?;
+            return stored.advance();
         }
-        self.stored.step(self.comparison)?;
-        self.fetched.step(self.comparison)
+        if self.remove.contains(key.as_ref()) {
+            self.outcome.removed += 1;
+            return stored.advance();
+        }
+        if self
+            .proof
+            .is_some_and(|proof| proof.matches(self.stream, &head.batch, head.row))
+        {
+            self.outcome.unfetched.push(key.into_owned());
+        }
+        self.take(stored)
     }
-}
 
-impl Proof {
-    /// Whether the row lies in what was proven to be read.
-    fn covers(&self, stream: &Stream, batch: &RecordBatch, row: usize) -> bool {
-        let in_window = self.window.is_none_or(|window| {
-            let time = stream
-                .time_column()
-                .and_then(|column| times(batch, column))
-                .map(|times| times.value(row));
-            let time = time.and_then(|micros| Timestamp::from_microsecond(micros).ok());
-            time.is_some_and(|time| window.contains(time))
-        });
-        in_window
-            && self
-                .transactional_ids
-                .as_ref()
-                .is_none_or(|ids| parent(stream, batch, row).is_some_and(|id| ids.contains(&id)))
+    /// The key stands on both sides at the same place.
+    fn both(&mut self, stored: &mut Side<'_>, fetched: &mut Side<'_>) -> Result<()> {
+        if self.comparison.equal(self.stream, stored, fetched)? {
+            self.outcome.unchanged += 1;
+            fetched.advance()?;
+            return self.take(stored);
+        }
+        self.outcome.changed += 1;
+        stored.advance()?;
+        self.take(fetched)
     }
-}
 
-/// The transactional message of a row.
-fn parent(stream: &Stream, batch: &RecordBatch, row: usize) -> Option<i64> {
-    let from_path = |column: &&Column| column.context == Some(Context::TransactionalId);
-    let name = &stream.columns.iter().find(from_path)?.name;
-    let ids = batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
-    ids.is_valid(row).then(|| ids.value(row))
+    /// Puts the next row of `side` into the result.
+    fn take(&mut self, side: &mut Side<'_>) -> Result<()> {
+        if let Some(head) = side.head(self.order)? {
+            let Head { batch, row, source, .. } = head;
+            let source = *source.get_or_insert_with(|| self.output.add_source(batch.clone()));
+            self.output.pick(source, *row);
+        }
+        side.advance()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::testing::{context, decoder, show, stream, things};
+    use super::super::{PartitionKey, RunBuffer, SpillDir, read_parquet};
     use super::*;
-    use crate::columnar::testing::{context, decoder, show, stream};
-    use crate::columnar::{PartitionKey, RunBuffer, SpillDir, read_parquet};
+    use crate::stream::Window;
 
-    fn rows(rows: &[&str]) -> RecordBatch {
-        let page = format!(r#"{{"rows":[{}]}}"#, rows.join(","));
-        decoder().decode(page.as_bytes(), &context()).unwrap().rows
-    }
+    type Thing = (String, i64, i64);
 
-    fn fetched(page: &[&str]) -> Option<FetchedPartition> {
-        let folder = tempfile::tempdir().unwrap();
-        let mut buffer = RunBuffer::new(stream(), 1 << 20, SpillDir::new(folder.path())).unwrap();
-        buffer.push(rows(page), 1).unwrap();
+    fn fetched(pages: Vec<RecordBatch>, limit: usize) -> (tempfile::TempDir, super::super::Fetched) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut buffer = RunBuffer::new(stream(), limit, SpillDir::new(dir.path().join("spill"))).unwrap();
+        for (page, request) in pages.into_iter().zip(1..) {
+            buffer.push(page, request).unwrap();
+        }
         let fetched = buffer.finish().unwrap();
-        let day = PartitionKey::of(Timestamp::from_second(86_400).unwrap());
-        Some(fetched.partition(&day).unwrap())
+        (dir, fetched)
     }
 
-    /// The outcome, and `id:name` of every row of the result.
+    const NONE: &[&str] = &[];
+
+    /// Merges the first day of what `pages` hold into the file `stored`.
     fn merge(
-        stored: &[&str],
-        fetched: Option<FetchedPartition>,
+        stored: Option<&bytes::Bytes>,
+        pages: Vec<RecordBatch>,
         remove: &[&str],
         proof: Option<&Proof>,
-    ) -> (MergeOutcome, Vec<String>) {
-        let stored: Vec<Result<RecordBatch>> = if stored.is_empty() {
-            vec![]
-        } else {
-            vec![Ok(rows(stored))]
+    ) -> Result<(MergeOutcome, bytes::Bytes)> {
+        let (_dir, fetched) = fetched(pages, if remove.is_empty() { usize::MAX } else { 0 });
+        let remove = remove.iter().map(|key| key.to_string()).collect();
+        let stored: Box<dyn Iterator<Item = Result<RecordBatch>> + Send> = match stored {
+            Some(file) => Box::new(read_parquet(&stream(), file.clone())?),
+            None => Box::new(std::iter::empty()),
         };
-        let input = MergeInput {
-            stored: Box::new(stored.into_iter()),
-            fetched,
-            remove: &remove.iter().map(ToString::to_string).collect(),
-            proof,
-        };
-        let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
-        let outcome = merge_partition(&stream(), input, &mut encoder).unwrap();
-        let bytes = bytes::Bytes::from(encoder.finish().unwrap());
-        let mut seen = Vec::new();
-        for batch in read_parquet(&stream(), bytes).unwrap() {
-            let batch = batch.unwrap();
-            seen.extend(
-                (0..batch.num_rows()).map(|row| format!("{}:{}", show(&batch, "id", row), show(&batch, "name", row))),
-            );
-        }
-        (outcome, seen)
+        let fetched = Some(fetched.partition(&day(0))?);
+        let mut encoder = ParquetEncoder::new(&stream(), Vec::new())?;
+        let outcome = merge_partition(
+            &stream(),
+            MergeInput {
+                stored,
+                fetched,
+                remove: &remove,
+                proof,
+            },
+            &mut encoder,
+        )?;
+        Ok((outcome, encoder.finish()?.into()))
+    }
+
+    fn day(number: i64) -> PartitionKey {
+        PartitionKey::of(Timestamp::from_second(number * 86_400).unwrap())
+    }
+
+    fn thing(key: &str, at: i64, count: i64) -> Thing {
+        (key.to_owned(), at, count)
+    }
+
+    fn read(file: &bytes::Bytes) -> Vec<Thing> {
+        let batches = read_parquet(&stream(), file.clone()).unwrap().map(Result::unwrap);
+        let rows = batches.flat_map(|batch| {
+            let number = |column: &str, row| show(&batch, column, row).parse::<i64>().unwrap();
+            let thing = |row| {
+                (
+                    show(&batch, "id", row),
+                    number("at", row) / 1_000_000,
+                    number("count", row),
+                )
+            };
+            (0..batch.num_rows()).map(thing).collect::<Vec<_>>()
+        });
+        rows.collect()
+    }
+
+    fn counts(outcome: &MergeOutcome) -> [u64; 5] {
+        [
+            outcome.new,
+            outcome.changed,
+            outcome.unchanged,
+            outcome.removed,
+            outcome.rows,
+        ]
     }
 
     #[test]
-    fn fetched_beats_stored_and_the_rest_stays() {
-        let (outcome, seen) = merge(
-            &[
-                r#"{"id":"a","at":86401,"name":"1"}"#,
-                r#"{"id":"b","at":86402,"name":"1"}"#,
-                r#"{"id":"d","at":86404,"name":"1"}"#,
-            ],
-            fetched(&[
-                r#"{"id":"b","at":86402,"name":"2"}"#,
-                r#"{"id":"c","at":86403,"name":"2"}"#,
-                r#"{"id":"d","at":86404,"name":"1"}"#,
-            ]),
-            &[],
-            None,
-        );
-        assert_eq!(seen, ["a:1", "b:2", "c:2", "d:1"]);
+    fn a_first_write_is_what_was_fetched() {
+        let page = things(&[thing("b", 5, 1), thing("a", 5, 2), thing("c", 1, 3)]);
+        let (outcome, file) = merge(None, vec![page], NONE, None).unwrap();
+        assert_eq!(read(&file), [thing("c", 1, 3), thing("a", 5, 2), thing("b", 5, 1)]);
+        assert_eq!(counts(&outcome), [3, 0, 0, 0, 3]);
+        let second = |second| Some(Timestamp::from_second(second).unwrap());
+        assert_eq!((outcome.least_time, outcome.greatest_time), (second(1), second(5)));
         assert_eq!(
-            (outcome.new, outcome.changed, outcome.unchanged, outcome.removed),
-            (1, 1, 1, 0)
+            (outcome.least_key.as_deref(), outcome.greatest_key.as_deref()),
+            (Some("a"), Some("c"))
         );
-        assert_eq!(outcome.rows, 4);
-        assert_eq!(outcome.least_key.as_deref(), Some("a"));
-        assert_eq!(outcome.greatest_time, Timestamp::from_second(86404).ok());
-    }
-
-    #[test]
-    fn a_row_whose_time_moved_stands_once() {
-        let (outcome, seen) = merge(
-            &[
-                r#"{"id":"a","at":86401,"name":"1"}"#,
-                r#"{"id":"b","at":86402,"name":"1"}"#,
-            ],
-            fetched(&[r#"{"id":"a","at":86409,"name":"2"}"#]),
-            &[],
-            None,
-        );
-        assert_eq!(seen, ["b:1", "a:2"]);
         assert!(outcome.differs());
     }
 
     #[test]
-    fn the_same_rows_again_differ_in_nothing() {
-        let page = [r#"{"id":"a","at":86401,"series":[1,null],"metrics":{"sent":5}}"#];
-        let (outcome, _) = merge(&page, fetched(&page), &[], None);
-        assert!(!outcome.differs());
-        assert_eq!(outcome.unchanged, 1);
+    fn fetched_beats_stored_and_what_was_not_fetched_stays() {
+        let stored = things(&[thing("a", 1, 1), thing("b", 2, 1), thing("c", 3, 1)]);
+        let (_, stored) = merge(None, vec![stored], NONE, None).unwrap();
+        let page = things(&[thing("b", 2, 9), thing("c", 3, 1), thing("d", 4, 1)]);
+        let (outcome, file) = merge(Some(&stored), vec![page], NONE, None).unwrap();
+        assert_eq!(
+            read(&file),
+            [thing("a", 1, 1), thing("b", 2, 9), thing("c", 3, 1), thing("d", 4, 1)]
+        );
+        assert_eq!(counts(&outcome), [1, 1, 1, 0, 4]);
+        assert_eq!(outcome.unfetched, NONE, "nobody asked");
     }
 
     #[test]
-    fn keys_to_remove_go_and_proof_tells_what_was_not_served() {
-        let stored = [
-            r#"{"id":"a","at":86401}"#,
-            r#"{"id":"b","at":86402}"#,
-            r#"{"id":"c","at":86500}"#,
-        ];
-        let (outcome, seen) = merge(&stored, None, &["a"], None);
-        assert_eq!(seen, ["b:null", "c:null"]);
-        assert_eq!(outcome.removed, 1);
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let mut proof = Proof {
-            window: Window::new(at(86_400), at(86_450)),
-            transactional_ids: Some(HashSet::from([7])),
+    fn a_row_that_moved_leaves_its_old_place() {
+        let stored = things(&[thing("a", 1, 1), thing("b", 2, 1), thing("c", 3, 1)]);
+        let (_, stored) = merge(None, vec![stored], NONE, None).unwrap();
+        // `a` within the partition, `b` out of it.
+        let page = things(&[thing("a", 7, 1), thing("b", 86_400, 1)]);
+        let (outcome, file) = merge(Some(&stored), vec![page], NONE, None).unwrap();
+        assert_eq!(read(&file), [thing("c", 3, 1), thing("a", 7, 1)]);
+        assert_eq!(counts(&outcome), [1, 2, 0, 0, 2]);
+    }
+
+    #[test]
+    fn keys_to_remove_go_unless_they_were_fetched() {
+        let stored = things(&[thing("a", 1, 1), thing("b", 2, 1), thing("c", 3, 1)]);
+        let (_, stored) = merge(None, vec![stored], NONE, None).unwrap();
+        let (outcome, file) = merge(Some(&stored), vec![things(&[thing("b", 2, 1)])], &["a", "b", "x"], None).unwrap();
+        assert_eq!(read(&file), [thing("b", 2, 1), thing("c", 3, 1)]);
+        assert_eq!(counts(&outcome), [0, 0, 1, 1, 2]);
+    }
+
+    #[test]
+    fn proof_names_the_rows_that_should_have_come() {
+        let stored = things(&[thing("a", 1, 1), thing("b", 2, 1), thing("c", 3, 1), thing("d", 4, 1)]);
+        let (_, stored) = merge(None, vec![stored], NONE, None).unwrap();
+        let second = |second| Timestamp::from_second(second).unwrap();
+        let unfetched = |proof: Proof| {
+            let pages = vec![things(&[thing("b", 2, 1)])];
+            merge(Some(&stored), pages, NONE, Some(&proof)).unwrap().0.unfetched
         };
-        let (outcome, _) = merge(&stored, fetched(&[r#"{"id":"a","at":86401}"#]), &[], Some(&proof));
-        assert_eq!(outcome.unfetched, ["b"], "c lies outside of the window");
-        proof.transactional_ids = Some(HashSet::from([8]));
-        let (outcome, _) = merge(&stored, None, &[], Some(&proof));
-        assert_eq!(outcome.unfetched, [] as [&str; 0], "message 7 did not answer");
+        let window = Window::new(second(2), second(4));
+        let ids = |id: i64| Some(HashSet::from([id]));
+        assert_eq!(
+            unfetched(Proof {
+                window,
+                transactional_ids: None
+            }),
+            ["c"]
+        );
+        assert_eq!(
+            unfetched(Proof {
+                window,
+                transactional_ids: ids(7)
+            }),
+            ["c"]
+        );
+        assert_eq!(
+            unfetched(Proof {
+                window,
+                transactional_ids: ids(8)
+            }),
+            NONE
+        );
+        assert_eq!(unfetched(Proof::default()), ["a", "c", "d"]);
+    }
+
+    #[test]
+    fn volatile_columns_alone_change_nothing() {
+        let page = |second: i64, count: i64| {
+            let mut context = context();
+            context.requested_at = Timestamp::from_second(second).unwrap();
+            let page = format!(r#"{{"rows":[{{"id":"a","at":1,"count":{count}}}]}}"#);
+            decoder().decode(page.as_bytes(), &context).unwrap().rows
+        };
+        let asked = |file: &bytes::Bytes| {
+            let batch = read_parquet(&stream(), file.clone()).unwrap().next().unwrap().unwrap();
+            show(&batch, "asked", 0)
+        };
+        let (_, stored) = merge(None, vec![page(1, 1)], NONE, None).unwrap();
+        let (outcome, same) = merge(Some(&stored), vec![page(2, 1)], NONE, None).unwrap();
+        assert_eq!((counts(&outcome), outcome.differs()), ([0, 0, 1, 0, 1], false));
+        assert_eq!((asked(&same), same == stored), ("1000000".into(), true));
+        let (outcome, other) = merge(Some(&stored), vec![page(2, 2)], NONE, None).unwrap();
+        assert_eq!((counts(&outcome), asked(&other)), ([0, 1, 0, 0, 1], "2000000".into()));
+    }
+
+    #[test]
+    fn every_kind_of_column_can_change_a_row() {
+        let page = |fields: &str| {
+            let page = format!(r#"{{"rows":[{{"id":"a","at":1{fields}}}]}}"#);
+            vec![decoder().decode(page.as_bytes(), &context()).unwrap().rows]
+        };
+        let (_, stored) = merge(None, page(""), NONE, None).unwrap();
+        let fields = [
+            r#""name":"x""#,
+            r#""count":0"#,
+            r#""flag":false"#,
+            r#""seen":0"#,
+            r#""data":{}"#,
+            r#""series":[]"#,
+            r#""metrics":{}"#,
+            r#""metrics":{"sent":1}"#,
+            r#""new":1"#,
+        ];
+        for field in fields {
+            let (outcome, file) = merge(Some(&stored), page(&format!(",{field}")), NONE, None).unwrap();
+            assert_eq!(outcome.changed, 1, "{field}");
+            let (again, _) = merge(Some(&file), page(&format!(",{field}")), NONE, None).unwrap();
+            assert_eq!(again.unchanged, 1, "{field}");
+        }
+    }
+
+    #[test]
+    fn unsorted_files_are_refused() {
+        for rows in [
+            [thing("b", 2, 1), thing("a", 1, 1)],
+            [thing("a", 1, 1), thing("a", 1, 1)],
+        ] {
+            let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
+            encoder.push(&things(&rows)).unwrap();
+            let file = encoder.finish().unwrap().into();
+            let error = merge(Some(&file), vec![], NONE, None).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("the stored rows of a partition are not in the order"),
+                "{error}"
+            );
+        }
+    }
+
+    fn some_things() -> impl Strategy<Value = Vec<Thing>> {
+        let thing = (0..3_000_u32, 0..3_i64).prop_map(|(key, count)| (format!("k{key}"), i64::from(key % 50), count));
+        proptest::collection::vec(thing, 0..4_000)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn merging_is_an_upsert_and_idempotent(stored in some_things(), pages in some_things(), spill in any::<bool>()) {
+            let key = |thing: &Thing| (thing.1, thing.0.clone());
+            let mut expected: BTreeMap<_, Thing> = stored.iter().map(|thing| (key(thing), thing.clone())).collect();
+            let (_, before) = merge(None, vec![things(&stored)], NONE, None).unwrap();
+            prop_assert_eq!(read(&before), expected.values().cloned().collect::<Vec<_>>());
+
+            expected.extend(pages.iter().map(|thing| (key(thing), thing.clone())));
+            // A key that nothing has: it only makes the runs go to disk.
+            let remove: &[&str] = if spill { &["x"] } else { NONE };
+            let (outcome, after) = merge(Some(&before), vec![things(&pages)], remove, None).unwrap();
+            prop_assert_eq!(read(&after), expected.values().cloned().collect::<Vec<_>>());
+            prop_assert_eq!(outcome.rows, expected.len() as u64);
+
+            let (again, same) = merge(Some(&after), vec![things(&pages)], remove, None).unwrap();
+            prop_assert!(!again.differs());
+            prop_assert_eq!(again.unchanged, outcome.new + outcome.changed + outcome.unchanged);
+            prop_assert!(same == after);
+        }
     }
 }
