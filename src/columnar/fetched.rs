@@ -119,6 +119,16 @@ pub struct FetchedPartition {
     collected: Arc<Collected>,
 }
 
+/// The keys of everything that was fetched.
+#[derive(Debug)]
+pub(super) struct FetchedKeys(Arc<Collected>);
+
+impl FetchedKeys {
+    pub(super) fn contains(&self, key: &str) -> Result<bool> {
+        self.0.keys.contains(key)
+    }
+}
+
 #[derive(Debug)]
 enum Source {
     Memory { left: Range<usize>, step: usize },
@@ -132,6 +142,11 @@ impl FetchedPartition {
     /// Storage, when the keys on disk cannot be read.
     pub fn contains(&self, key: &str) -> Result<bool> {
         self.collected.keys.contains(key)
+    }
+
+    /// Answers [`contains`](Self::contains) while the rows are read.
+    pub(super) fn keys(&self) -> FetchedKeys {
+        FetchedKeys(Arc::clone(&self.collected))
     }
 
     fn read(&mut self) -> Result<Option<RecordBatch>> {

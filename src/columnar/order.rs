@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 
-use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::row::{RowConverter, Rows, SortField};
 use jiff::Timestamp;
@@ -60,6 +60,11 @@ impl Order {
             DataType::Int64 => Ok(Keys::Integer(array.as_primitive())),
             other => Err(Error::internal(format!("a key of type {other} is not supported"))),
         }
+    }
+
+    /// The partition times; `None` for a table without partitions by time.
+    pub(super) fn times<'a>(&self, batch: &'a RecordBatch) -> Option<&'a ArrayRef> {
+        self.time.map(|at| batch.column(at))
     }
 
     /// The partition time of `row` in microseconds.
