@@ -13,4 +13,4 @@ pub use catalog::Catalog;
 pub use column::{Column, ColumnType, Context, Encoding};
 pub use definition::{Fetch, Method, Paging, Partition, Shape, Stream};
 pub use schema::arrow_schema;
-pub use window::{Window, day_of, days, floor_day, next_day};
+pub use window::{Window, day_of, days, floor_day, next_day, whole_day};

@@ -1,6 +1,8 @@
 //! Half-open intervals of time, and the UTC days that partitions are made of.
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// `from` is inside, `to` is not.
@@ -46,6 +48,12 @@ impl Window {
 /// The UTC day of `time`.
 pub fn day_of(time: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(time).date()
+}
+
+/// The UTC day from midnight to midnight; `None` at the edges of what a timestamp can say.
+pub fn whole_day(day: Date) -> Option<Window> {
+    let from = TimeZone::UTC.to_timestamp(day.to_datetime(Time::midnight())).ok()?;
+    Window::new(from, next_day(from))
 }
 
 /// Midnight UTC at or before `time`.

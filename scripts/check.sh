@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The only definition of green: format, lints, tests, docs, licences, and the readers' tests.
+# `scripts/check.sh quick` leaves the readers' tests out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "format"
+cargo fmt --check
+
+step "clippy"
+cargo clippy --locked --all-targets -- -D warnings
+
+step "tests"
+cargo test --locked --all-targets
+cargo test --locked --doc
+
+step "docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+step "dependencies"
+scripts/dependencies.sh
+
+if [ "${1:-}" != quick ]; then
+  step "readers: DuckDB, Polars, Spark"
+  scripts/readers.sh
+fi
+
+step "all green"

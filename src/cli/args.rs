@@ -1,0 +1,230 @@
+//! The command line as the user types it; nothing is decided here.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "\
+Examples:
+  cio2parquet demo
+      no account needed: a simulated workspace becomes ./cio-lake
+  CIO_TOKEN=... cio2parquet export --to ./lake
+      every core stream; run it again and only what is new is read
+  cio2parquet export transactional_message_details --to ./lake --since 2y
+      two years of deliveries; what the lake holds already is not read again
+
+Exit codes:
+  0 complete · 1 unexpected · 2 settings or input · 3 key refused
+  4 forbidden (every stream) · 5 API failed · 6 storage failed
+  7 another run holds a table · 8 complete with gaps
+  9 stopped at --max-duration; the same command goes on
+  130 interrupted; what was committed is safe and the same command goes on";
+
+/// Exports a Customer.io workspace into a partitioned Parquet lake, night after night.
+#[derive(Debug, Parser)]
+#[command(name = "cio2parquet", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// How to tell about it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How much is told, and how.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct Output {
+    /// Only errors on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// More on stderr: -v for each request, -vv for the libraries too
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// How lines on stderr are written
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Try it without an account: a simulated workspace becomes ./cio-lake
+    Demo(DemoArgs),
+    /// The main job: read streams from Customer.io and bring the lake up to date
+    #[command(after_help = EXPORT_HELP)]
+    Export(Box<ExportArgs>),
+    /// What can be exported; the columns of one stream with types and docs
+    Streams(StreamsArgs),
+    /// The tables of a lake: rows, partitions, bytes, marks, coverage, last runs
+    Catalog(CatalogArgs),
+    /// A simulated Customer.io workspace as a server on 127.0.0.1
+    Sandbox(SandboxArgs),
+    /// Prints the completion script of a shell
+    Completions {
+        /// bash, elvish, fish, powershell or zsh
+        shell: Shell,
+    },
+}
+
+const EXPORT_HELP: &str = "\
+An incremental run keeps every row ever fetched and reads again what may have changed (the lookback).
+A full-table run makes the table what the API serves now; a row is only removed on proof that it is gone.
+Settings are taken from the flag, then the environment, then the config file, then the default.
+The key is an App API key (Settings > API credentials); it has no flag of its own because a key on a
+command line is visible to everyone on the machine: use CIO_TOKEN or --token-file.";
+
+/// `export`.
+#[derive(Debug, ClapArgs)]
+pub struct ExportArgs {
+    /// The streams to export; every core stream when none is named
+    #[arg(value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Where the lake is: a folder or a file:// URL
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// A file that holds the App API key, instead of CIO_TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The workspace's region, us or eu; both are tried when it is not given [env: CIO_REGION]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Another address of the API; plain http only on this machine [env: CIO_API_URL]
+    #[arg(long, value_name = "URL")]
+    pub api_url: Option<String>,
+    /// The beginning: a date, an instant, or how long ago (90d, 2y); rounded down to a UTC day
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// The end, not included; rounded up to a UTC day
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
+    /// Upsert what is new, or make the table what the API serves now [default: incremental]
+    #[arg(long, value_name = "MODE")]
+    pub sync: Option<String>,
+    /// How far before the mark rows are read again [default: 7d activities, 30d details]
+    #[arg(long, value_name = "SPAN")]
+    pub lookback: Option<String>,
+    /// Requests a second; 0 is unlimited
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub rate: String,
+    /// Requests in flight at most
+    #[arg(long, value_name = "N", default_value = "12")]
+    pub concurrency: String,
+    /// How much memory to use
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub memory: String,
+    /// Where rows are put that do not fit into memory [default: beside the lake]
+    #[arg(long, value_name = "DIR")]
+    pub temp_dir: Option<PathBuf>,
+    /// Stop after this long with exit code 9; the same command goes on
+    #[arg(long, value_name = "SPAN")]
+    pub max_duration: Option<String>,
+    /// Put before every table name
+    #[arg(long, value_name = "TEXT")]
+    pub prefix: Option<String>,
+    /// Another name for a stream's table
+    #[arg(long, value_name = "STREAM=NAME")]
+    pub table: Vec<String>,
+    /// A config file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The run's idea of now, for replays and tests
+    #[arg(long, value_name = "INSTANT")]
+    pub now: Option<String>,
+    /// Take tables from a run that still holds them
+    #[arg(long)]
+    pub take_over: bool,
+    /// Let a full-table run take more than half of a table away
+    #[arg(long)]
+    pub allow_shrink: bool,
+    /// Print a report of the run on stdout
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub report: Option<ReportFormat>,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    Json,
+}
+
+/// `demo`.
+#[derive(Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// Where the lake goes
+    #[arg(long, value_name = "DIR", default_value = "./cio-lake")]
+    pub to: String,
+}
+
+/// `streams`.
+#[derive(Debug, ClapArgs)]
+pub struct StreamsArgs {
+    /// Show the columns of this stream
+    pub stream: Option<String>,
+    /// Print JSON
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+    /// Print every stream as Markdown, as in docs/streams.md
+    #[arg(long, conflicts_with = "stream")]
+    pub markdown: bool,
+}
+
+/// `catalog`.
+#[derive(Debug, ClapArgs)]
+pub struct CatalogArgs {
+    /// Where the lake is
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sandbox`.
+#[derive(Debug, ClapArgs)]
+pub struct SandboxArgs {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// The same seed simulates the same workspace
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The simulated clock at the start, an RFC 3339 instant
+    #[arg(long, value_name = "INSTANT", default_value = "2026-11-20T12:00:00Z")]
+    pub now: String,
+    /// Days of history before the clock
+    #[arg(long, default_value_t = 400)]
+    pub days: u32,
+    /// People
+    #[arg(long, default_value_t = 500)]
+    pub people: u64,
+    /// Transactional messages
+    #[arg(long, default_value_t = 12)]
+    pub messages: u32,
+    /// Deliveries over the whole history
+    #[arg(long, default_value_t = 20_000)]
+    pub deliveries: u64,
+    /// Activities over the last 30 days
+    #[arg(long, default_value_t = 6_000)]
+    pub activities: u64,
+    /// Requests a second before 429; 0 is unlimited
+    #[arg(long, default_value_t = 10.0)]
+    pub rate: f64,
+    /// Milliseconds before an answer
+    #[arg(long, default_value_t = 0)]
+    pub latency: u64,
+    /// Milliseconds by which the latency varies
+    #[arg(long, default_value_t = 0)]
+    pub jitter: u64,
+    /// A JSON object of behaviour switches, as POST /_sandbox/behaviour takes
+    #[arg(long, value_name = "JSON")]
+    pub behaviour: Option<String>,
+}

@@ -1,0 +1,123 @@
+//! `demo`: a simulated workspace becomes a lake, a day passes, and the lake follows; no account needed.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::args::{DemoArgs, Output};
+use super::listen;
+use super::summary;
+use crate::error::{Error, Result};
+use crate::manifest::SyncMode;
+use crate::plan::Ask;
+use crate::run::{Job, RunReport, RunSettings, Stop};
+use crate::sandbox::{Behaviour, Sandbox, Workspace};
+use crate::source::{Base, Source, SourceSettings, Token, parse_api_url};
+use crate::storage::{Owner, RunId, Storage};
+use crate::stream::Catalog;
+
+/// The query that the demo ends with.
+const QUERY: &str = "SELECT date, count(*) AS deliveries, count(metrics.opened) AS opened
+FROM read_parquet('{to}/transactional_message_details/**/*.parquet', hive_partitioning = true)
+GROUP BY date ORDER BY date DESC LIMIT 7;";
+
+/// Two exports with a day between them.
+///
+/// # Errors
+/// Input and Storage, when the folder cannot be used.
+pub async fn run(args: DemoArgs, output: Output) -> Result<u8> {
+    let storage = Storage::open(&args.to)?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let behaviour = Behaviour {
+        rate: 0.0,
+        ..Behaviour::default()
+    };
+    let sandbox = Sandbox::start(Workspace::default(), behaviour, address).await;
+    let sandbox = sandbox.map_err(|e| Error::internal("cannot start the simulated workspace").caused_by(e))?;
+    println!(
+        "A simulated workspace as of {}; exporting it into {}",
+        sandbox.now(),
+        args.to
+    );
+    let first = export(&sandbox, &storage, output).await?;
+    tell(&first);
+    if first.exit_code != 0 {
+        sandbox.stop().await;
+        return Ok(first.exit_code);
+    }
+    let later = sandbox.now().checked_add(SignedDuration::from_hours(24));
+    sandbox.set_now(later.map_err(|e| Error::internal("the simulated clock ends here").caused_by(e))?);
+    println!(
+        "\nA day passes in the workspace: it is {} now. The same export again:",
+        sandbox.now()
+    );
+    let second = export(&sandbox, &storage, output).await?;
+    tell(&second);
+    sandbox.stop().await;
+    println!(
+        "\nNext, with DuckDB (pip install duckdb, or the duckdb shell):\n\n{}",
+        QUERY.replace("{to}", &args.to)
+    );
+    println!("\nThe same for your own workspace:\n\n  CIO_TOKEN=<App API key> cio2parquet export --to ./my-lake");
+    Ok(second.exit_code)
+}
+
+fn tell(report: &RunReport) {
+    print!("{}", summary::table(report));
+    if let Some(error) = &report.error {
+        println!("{error}");
+    }
+}
+
+async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<RunReport> {
+    let now = sandbox.now();
+    let source = Source::new(SourceSettings {
+        token: Token::new(sandbox.token())?,
+        base: Base::Url(parse_api_url(&sandbox.url())?),
+        rate: 0.0,
+        patience: Duration::from_secs(60),
+        user_agent: concat!("cio2parquet/", env!("CARGO_PKG_VERSION"), " demo").to_owned(),
+    })?;
+    let settings = RunSettings {
+        run: uuid::Uuid::now_v7().to_string().parse::<RunId>()?,
+        owner: Owner::current(),
+        now,
+        jobs: jobs(now)?,
+        concurrency: 12,
+        memory: 256 << 20,
+        temp_dir: None,
+        take_over: false,
+        allow_shrink: false,
+        description: Some("The simulated workspace of `cio2parquet demo`".to_owned()),
+        commit_every: Duration::from_secs(60),
+    };
+    let listening = listen::listener(&settings, output);
+    let report = crate::run::run(
+        settings,
+        source,
+        storage.clone(),
+        Stop::default(),
+        Arc::clone(&listening.hear),
+    )
+    .await;
+    listening.end();
+    Ok(report)
+}
+
+fn jobs(now: Timestamp) -> Result<Vec<Job>> {
+    let catalog = Catalog::load()?;
+    let jobs = catalog.streams().iter().map(|stream| Job {
+        stream: Arc::clone(stream),
+        table: stream.stream.clone(),
+        sync: SyncMode::Incremental,
+        ask: Ask {
+            since: None,
+            until: None,
+            lookback: stream.sync.lookback().unwrap_or(SignedDuration::ZERO),
+            now,
+        },
+    });
+    Ok(jobs.collect())
+}

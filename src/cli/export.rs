@@ -1,0 +1,111 @@
+//! `export`: the main job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::args::{ExportArgs, Output};
+use super::listen;
+use super::settings::{Environment, Settings};
+use super::summary;
+use crate::error::{Error, Result};
+use crate::run::{RunReport, Stop, StopReason};
+use crate::source::Source;
+use crate::storage::{RunId, Storage};
+
+/// Resolves the settings, opens both ends, runs, and tells what became of it.
+///
+/// # Errors
+/// Input and Storage errors that are found before a request is sent.
+pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
+    let clock = Timestamp::now();
+    let id = uuid::Uuid::now_v7().to_string().parse::<RunId>()?;
+    let outcome = prepare(&args, &id, clock);
+    let json = args.report.is_some();
+    let report = match outcome {
+        Ok((settings, source, storage)) => export(settings, source, storage, output).await,
+        // A mistake in the settings has no run to report on.
+        Err(error) if !json || error.kind().exit_code() == 2 => return Err(error),
+        Err(error) => RunReport::ended_early(id, clock, Vec::new(), &error),
+    };
+    if let Some(error) = &report.error {
+        eprintln!("error: {error}");
+    }
+    if json || output.quiet {
+        for (stream, error) in report
+            .streams
+            .iter()
+            .filter_map(|stream| Some((&stream.stream, stream.error.as_ref()?)))
+        {
+            eprintln!("error: {stream}: {error}");
+        }
+    }
+    if json {
+        println!("{}", to_json(&report)?);
+    } else if !output.quiet && report.error.is_none() {
+        eprint!("{}", summary::table(&report));
+    }
+    Ok(report.exit_code)
+}
+
+fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<(Settings, Source, Storage)> {
+    let settings = Settings::resolve(args, &Environment::read(), id.clone(), clock)?;
+    let storage = Storage::open(&settings.to)?;
+    let source = Source::new(settings.source.clone())?;
+    Ok((settings, source, storage))
+}
+
+async fn export(settings: Settings, source: Source, storage: Storage, output: Output) -> RunReport {
+    let stop = Stop::default();
+    let guards = [
+        tokio::spawn(on_signal(stop.clone())),
+        tokio::spawn(on_time(stop.clone(), settings.max_duration)),
+    ];
+    let listener = listen::listener(&settings.run, output);
+    let report = crate::run::run(settings.run, source, storage, stop, Arc::clone(&listener.hear)).await;
+    listener.end();
+    for guard in guards {
+        guard.abort();
+    }
+    report
+}
+
+/// The first signal ends the run in good order, the second one at once; both are safe.
+async fn on_signal(stop: Stop) {
+    for count in 0.. {
+        if let Err(error) = signal().await {
+            tracing::warn!(%error, "cannot listen for signals; stopping is still safe, but not in good order");
+            return;
+        }
+        if count > 0 {
+            std::process::exit(130);
+        }
+        stop.throw(StopReason::Interrupted);
+    }
+}
+
+async fn signal() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            outcome = tokio::signal::ctrl_c() => outcome,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+async fn on_time(stop: Stop, limit: Option<Duration>) {
+    if let Some(limit) = limit {
+        tokio::time::sleep(limit).await;
+        stop.throw(StopReason::OutOfTime);
+    }
+}
+
+fn to_json(report: &RunReport) -> Result<String> {
+    serde_json::to_string(report).map_err(|e| Error::internal("cannot write the report").caused_by(e))
+}

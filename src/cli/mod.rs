@@ -1,0 +1,66 @@
+//! Flags, environment, clock and terminal: everything that is decided at the door.
+
+mod args;
+mod catalog;
+mod config;
+mod demo;
+mod export;
+mod listen;
+mod logging;
+mod parse;
+mod sandbox;
+mod settings;
+mod streams;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::error::{Error, Result};
+use args::{Args, Verb};
+
+pub use streams::markdown as streams_markdown;
+
+/// Parses the command line, does what it says and answers the exit code.
+pub fn run() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    match act(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {}", error.chain());
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+/// Help and version go to stdout with 0, mistakes to stderr with 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    // There is nobody left to tell when the terminal is gone.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn act(args: Args) -> Result<u8> {
+    logging::start(&args.output);
+    let wait = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8>>>>| runtime()?.block_on(work);
+    match args.verb {
+        Verb::Export(flags) => wait(Box::pin(export::run(flags, args.output))),
+        Verb::Demo(flags) => wait(Box::pin(demo::run(flags, args.output))),
+        Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),
+        Verb::Sandbox(flags) => wait(Box::pin(sandbox::run(flags))),
+        Verb::Streams(flags) => streams::run(&flags),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "cio2parquet", &mut std::io::stdout());
+            Ok(0)
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|e| Error::internal("cannot start the runtime").caused_by(e))
+}

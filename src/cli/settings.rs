@@ -1,0 +1,264 @@
+//! From what was typed, set and written down to settings that a run can rely on: flag, then environment, then file, then default.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::args::ExportArgs;
+use super::config::{Config, StreamConfig};
+use super::parse;
+use crate::error::{Error, Result};
+use crate::manifest::SyncMode;
+use crate::plan::Ask;
+use crate::run::{Budget, Job, RunSettings};
+use crate::source::{Base, Region, SourceSettings, Token, parse_api_url};
+use crate::storage::{Owner, RunId, layout};
+use crate::stream::{Catalog, Stream};
+
+/// How long one request may go without progress.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What the environment says; read once.
+#[derive(Debug, Default, Clone)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The process's own; empty values count as unset.
+    pub fn read() -> Self {
+        let names = ["CIO_TOKEN", "CIO_REGION", "CIO_API_URL", "CIO2PARQUET_COMMIT_SECONDS"];
+        let set = names
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+        Self(set.filter(|(_, value)| !value.trim().is_empty()).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// Everything that `export` needs.
+#[derive(Debug)]
+pub struct Settings {
+    /// For the engine.
+    pub run: RunSettings,
+    /// For the HTTP side.
+    pub source: SourceSettings,
+    /// The lake.
+    pub to: String,
+    /// When to stop by itself.
+    pub max_duration: Option<Duration>,
+}
+
+impl Settings {
+    /// Validates everything that can be validated without asking anybody.
+    ///
+    /// # Errors
+    /// Input, naming the flag, variable or file and the remedy.
+    pub fn resolve(args: &ExportArgs, environment: &Environment, run: RunId, clock: Timestamp) -> Result<Self> {
+        let config = args
+            .config
+            .as_deref()
+            .map(Config::read)
+            .transpose()?
+            .unwrap_or_default();
+        warn_of_schedule(&config);
+        let now = args
+            .now
+            .as_deref()
+            .map_or(Ok(clock), |text| parse::instant("--now", text, clock))?;
+        let to = args.to.clone().or(config.to.clone());
+        let to = to.ok_or_else(|| Error::input("nowhere to export to; say --to FOLDER, or `to` in the config file"))?;
+        let jobs = jobs(args, &config, now)?;
+        let commit_every = environment
+            .get("CIO2PARQUET_COMMIT_SECONDS")
+            .and_then(|text| text.parse().ok());
+        Ok(Self {
+            run: RunSettings {
+                run,
+                owner: Owner::current(),
+                now,
+                jobs,
+                concurrency: parse::count("--concurrency", &args.concurrency, 1, 256)?,
+                memory: parse::size("--memory", &args.memory, Budget::LEAST)?,
+                temp_dir: args.temp_dir.clone(),
+                take_over: args.take_over,
+                allow_shrink: args.allow_shrink,
+                description: config.description.clone(),
+                commit_every: Duration::from_secs(commit_every.unwrap_or(60)),
+            },
+            source: source(args, &config, environment)?,
+            to,
+            max_duration: args
+                .max_duration
+                .as_deref()
+                .map(|text| parse::span("--max-duration", text))
+                .transpose()?,
+        })
+    }
+}
+
+fn warn_of_schedule(config: &Config) {
+    let keys = [
+        ("trigger", &config.trigger),
+        ("timezone", &config.timezone),
+        ("full_sync", &config.full_sync),
+    ];
+    for (key, _) in keys.iter().filter(|(_, value)| value.is_some()) {
+        tracing::warn!(
+            "`{key}` in the config file is for a scheduler; `export` runs once, now, and does not act on it"
+        );
+    }
+}
+
+fn source(args: &ExportArgs, config: &Config, environment: &Environment) -> Result<SourceSettings> {
+    let token = match (&args.token_file, environment.get("CIO_TOKEN")) {
+        (Some(path), _) => Token::new(read_token(path)?)?,
+        (None, Some(text)) => Token::new(text)?,
+        (None, None) => {
+            return Err(Error::input(
+                "no key; set CIO_TOKEN to an App API key, or name a file that holds it with --token-file",
+            ));
+        }
+    };
+    let url = args.api_url.as_deref().or(environment.get("CIO_API_URL"));
+    let region = args
+        .region
+        .as_deref()
+        .or(environment.get("CIO_REGION"))
+        .or(config.region.as_deref());
+    let base = match (url, region) {
+        (Some(url), _) => Base::Url(parse_api_url(url)?),
+        (None, Some(region)) => Base::Region(region.parse::<Region>()?),
+        (None, None) => Base::Probe,
+    };
+    Ok(SourceSettings {
+        token,
+        base,
+        rate: parse::rate("--rate", &args.rate)?,
+        patience: PATIENCE,
+        user_agent: concat!("cio2parquet/", env!("CARGO_PKG_VERSION")).to_owned(),
+    })
+}
+
+fn read_token(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path);
+    text.map_err(|e| Error::input(format!("cannot read the key from --token-file {}", path.display())).caused_by(e))
+}
+
+/// The streams named, or those in the config file, or every core stream; in the catalog's order, each once.
+fn jobs(args: &ExportArgs, config: &Config, now: Timestamp) -> Result<Vec<Job>> {
+    let catalog = Catalog::load()?;
+    for name in args.streams.iter().chain(config.streams.keys()) {
+        catalog.get(name)?;
+    }
+    let tables = table_names(args, &catalog)?;
+    let named = |stream: &Arc<Stream>| match (args.streams.is_empty(), config.streams.is_empty()) {
+        (false, _) => args.streams.contains(&stream.stream),
+        (true, false) => config.streams.contains_key(&stream.stream),
+        (true, true) => true,
+    };
+    let streams = catalog.streams().iter().filter(|stream| named(stream));
+    let jobs: Vec<Job> = streams
+        .map(|stream| {
+            let said = config.streams.get(&stream.stream).cloned().unwrap_or_default();
+            job(stream, args, config, &said, tables.get(&stream.stream), now)
+        })
+        .collect::<Result<_>>()?;
+    distinct(&jobs)?;
+    Ok(jobs)
+}
+
+fn job(
+    stream: &Arc<Stream>,
+    args: &ExportArgs,
+    config: &Config,
+    said: &StreamConfig,
+    table: Option<&String>,
+    now: Timestamp,
+) -> Result<Job> {
+    let since = args.since.as_deref().or(said.since.as_deref());
+    let since = since.map(|text| parse::instant("--since", text, now)).transpose()?;
+    let until = args
+        .until
+        .as_deref()
+        .map(|text| parse::instant("--until", text, now))
+        .transpose()?;
+    if let (Some(from), Some(to)) = (since, until)
+        && from >= to
+    {
+        return Err(Error::input(format!(
+            "--since {from} is not before --until {to}; nothing lies between them"
+        )));
+    }
+    if let Some(from) = since.filter(|from| *from > now) {
+        return Err(Error::input(format!(
+            "--since {from} is after the run's now, {now}; there is nothing to read yet"
+        )));
+    }
+    let lookback = args.lookback.as_deref().or(said.lookback.as_deref());
+    let lookback = lookback.map(|text| parse::span("--lookback", text)).transpose()?;
+    let lookback = lookback.map(|span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX));
+    let name = table.or(said.table.as_ref()).unwrap_or(&stream.stream);
+    let prefix = args
+        .prefix
+        .as_ref()
+        .or(config.prefix.as_ref())
+        .map_or("", String::as_str);
+    let table = format!("{prefix}{name}");
+    layout::validate_table_name(&table)?;
+    Ok(Job {
+        sync: sync_mode(args.sync.as_deref().or(said.sync.as_deref()))?,
+        ask: Ask {
+            since,
+            until,
+            lookback: lookback.or(stream.sync.lookback()).unwrap_or(SignedDuration::ZERO),
+            now,
+        },
+        stream: Arc::clone(stream),
+        table,
+    })
+}
+
+fn sync_mode(text: Option<&str>) -> Result<SyncMode> {
+    match text {
+        None | Some("incremental") => Ok(SyncMode::Incremental),
+        Some("full-table") => Ok(SyncMode::FullTable),
+        Some(other) => Err(Error::input(format!(
+            "unknown sync mode {other:?}; write incremental or full-table"
+        ))),
+    }
+}
+
+fn table_names(args: &ExportArgs, catalog: &Catalog) -> Result<BTreeMap<String, String>> {
+    let mut tables = BTreeMap::new();
+    for text in &args.table {
+        let (stream, table) = text
+            .split_once('=')
+            .ok_or_else(|| Error::input(format!("--table {text:?} names no table; write --table STREAM=NAME")))?;
+        catalog.get(stream)?;
+        if tables.insert(stream.to_owned(), table.to_owned()).is_some() {
+            return Err(Error::input(format!(
+                "--table names stream {stream:?} twice; say it once"
+            )));
+        }
+    }
+    Ok(tables)
+}
+
+/// Two streams must not share a table, also not on a file system that does not tell capitals apart.
+fn distinct(jobs: &[Job]) -> Result<()> {
+    let mut seen: BTreeMap<String, &Job> = BTreeMap::new();
+    for job in jobs {
+        if let Some(other) = seen.insert(job.table.to_lowercase(), job) {
+            return Err(Error::input(format!(
+                "streams {:?} and {:?} would share the table {:?}; name another with --table {}=NAME",
+                other.stream.stream, job.stream.stream, job.table, job.stream.stream
+            )));
+        }
+    }
+    Ok(())
+}

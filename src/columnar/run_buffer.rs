@@ -1,0 +1,372 @@
+//! Fetched rows on their way to the table: held until they are many, then sorted and put on disk.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::fetched::{Fetched, FetchedRows};
+use super::key_index::{KeyEntry, KeyFile, KeySet};
+use super::order::Order;
+use super::run_merge::RunMerge;
+use super::sorted_run::{Page, SortedRun};
+use super::spill::{RunFile, RunWriter, SpillDir};
+use super::stamp::{Stamp, Stamps, put, stamped_schema, take_off};
+use crate::error::{Error, Result};
+use crate::stream::{Stream, arrow_schema};
+
+/// Rows of a run on disk are read in batches of at most this many.
+const BATCH_ROWS: usize = 1024;
+/// And of about this many bytes, so that wide rows do not fill the memory.
+const BATCH_BYTES: usize = 1 << 20;
+/// This many runs of about one size become one, so that the number of runs that are read at once stays small.
+const FAN_IN: usize = 16;
+/// Sorting takes this much beside the row itself.
+const SORT_BYTES: usize = size_of::<KeyEntry>() + 40;
+
+/// Collects the rows of one stream.
+#[derive(Debug)]
+pub struct RunBuffer {
+    stream: Arc<Stream>,
+    schema: SchemaRef,
+    order: Order,
+    limit: usize,
+    pages: Vec<Page>,
+    bytes: usize,
+    rows: u64,
+    /// By level: a run of level n + 1 was made from runs of level n.
+    spilled: Vec<Vec<SpilledRun>>,
+    // Dropped after the files in it.
+    spill: SpillDir,
+}
+
+/// A run on disk and its keys.
+#[derive(Debug)]
+struct SpilledRun {
+    rows: RunFile,
+    keys: KeyFile,
+}
+
+impl RunBuffer {
+    /// An empty buffer that holds about `limit` bytes before it sorts them and puts them into `spill`.
+    ///
+    /// # Errors
+    /// Internal, when the stream's order is of a type that cannot be sorted.
+    pub fn new(stream: Arc<Stream>, limit: usize, spill: SpillDir) -> Result<Self> {
+        Ok(Self {
+            schema: arrow_schema(&stream),
+            order: Order::new(&stream)?,
+            stream,
+            limit,
+            spill,
+            pages: Vec::new(),
+            bytes: 0,
+            rows: 0,
+            spilled: Vec::new(),
+        })
+    }
+
+    /// Takes rows in the table's schema that the request with this sequence number brought.
+    ///
+    /// Of the forms of one key the one with the greatest `request` wins, within a request the one pushed last.
+    ///
+    /// # Errors
+    /// Storage, when the rows held have to go to disk and cannot.
+    pub fn push(&mut self, rows: RecordBatch, request: u64) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        if rows.schema_ref().fields() != self.schema.fields() {
+            return Err(Error::internal(format!(
+                "rows with another schema than {}",
+                self.stream.stream
+            )));
+        }
+        let batch = put(
+            &rows,
+            Stamp {
+                request,
+                arrival: self.rows,
+            },
+        )?;
+        let order = self.order.rows(&batch)?;
+        self.rows += batch.num_rows() as u64;
+        self.bytes += batch.get_array_memory_size() + order.size() + batch.num_rows() * SORT_BYTES;
+        self.pages.push(Page { batch, order });
+        if self.bytes >= self.limit { self.spill() } else { Ok(()) }
+    }
+
+    /// Bytes held in memory, what sorting them will take included.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Rows pushed, every form of a key counted.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Ends the collection.
+    ///
+    /// # Errors
+    /// Storage, when runs on disk cannot be read or written.
+    pub fn finish(mut self) -> Result<Fetched> {
+        if self.spilled.is_empty() {
+            return self.finish_in_memory();
+        }
+        self.spill()?;
+        let runs = self.spilled.into_iter().flatten();
+        let (runs, keys): (Vec<_>, Vec<_>) = runs.map(|run| (run.rows, run.keys)).unzip();
+        let keys = KeySet::on_disk(&self.spill, &keys)?;
+        Ok(Fetched::new(self.stream, FetchedRows::Disk(runs), keys, self.spill))
+    }
+
+    fn finish_in_memory(self) -> Result<Fetched> {
+        let (mut run, entries) = sort(&self.order, self.pages)?;
+        let keys = KeySet::in_memory(entries);
+        if keys.any_moved() {
+            run.retain(&self.order, |page, row| {
+                let key = self.order.keys(page)?.text(row);
+                Ok(!keys.is_superseded(&key, Stamps::of(page).get(row)))
+            })?;
+        }
+        run.map_pages(take_off)?;
+        let rows = FetchedRows::in_memory(run, self.bytes);
+        Ok(Fetched::new(self.stream, rows, keys, self.spill))
+    }
+
+    /// Sorts the rows held and writes them as one run.
+    fn spill(&mut self) -> Result<()> {
+        if self.pages.is_empty() {
+            return Ok(());
+        }
+        let rows = self.pages.iter().map(|page| page.batch.num_rows()).sum();
+        let step = rows_in(BATCH_BYTES, self.bytes, rows).min(BATCH_ROWS);
+        let (run, mut entries) = sort(&self.order, std::mem::take(&mut self.pages))?;
+        self.bytes = 0;
+        entries.sort_unstable();
+        let keys = KeyFile::write(&self.spill, entries.into_iter().map(Ok))?;
+        let mut writer = RunWriter::new(&self.spill, &stamped_schema(&self.schema))?;
+        for (key, range) in run.partitions() {
+            for start in range.clone().step_by(step) {
+                writer.push(*key, &run.gather(start..range.end.min(start + step))?)?;
+            }
+        }
+        let run = SpilledRun {
+            rows: writer.finish()?,
+            keys,
+        };
+        self.add(0, run)
+    }
+
+    /// Adds a run, and merges its level when that is full.
+    fn add(&mut self, level: usize, run: SpilledRun) -> Result<()> {
+        if self.spilled.len() == level {
+            self.spilled.push(Vec::new());
+        }
+        self.spilled[level].push(run);
+        if self.spilled[level].len() < FAN_IN {
+            return Ok(());
+        }
+        let runs = std::mem::take(&mut self.spilled[level]);
+        let merged = self.merge(runs)?;
+        self.add(level + 1, merged)
+    }
+
+    fn merge(&self, runs: Vec<SpilledRun>) -> Result<SpilledRun> {
+        let (runs, keys): (Vec<_>, Vec<_>) = runs.into_iter().map(|run| (run.rows, run.keys)).unzip();
+        let mut writer = RunWriter::new(&self.spill, &stamped_schema(&self.schema))?;
+        let sources = runs.iter().map(|run| run.read(None)).collect::<Result<_>>()?;
+        for batch in RunMerge::new(Order::new(&self.stream)?, sources, batch_rows(&runs))? {
+            let batch = batch?;
+            for (key, range) in self
+                .order
+                .partitions(batch.num_rows(), |row| self.order.micros(&batch, row))?
+            {
+                writer.push(key, &batch.slice(range.start, range.len()))?;
+            }
+        }
+        let keys = KeyFile::write(&self.spill, KeyFile::merge(&keys)?)?;
+        Ok(SpilledRun {
+            rows: writer.finish()?,
+            keys,
+        })
+    }
+}
+
+fn sort(order: &Order, pages: Vec<Page>) -> Result<(SortedRun, Vec<KeyEntry>)> {
+    let mut entries = Vec::with_capacity(pages.iter().map(|page| page.batch.num_rows()).sum());
+    for page in &pages {
+        KeyEntry::collect(order, &page.batch, &page.order, &mut entries)?;
+    }
+    Ok((SortedRun::new(order, pages)?, entries))
+}
+
+/// How many rows of these runs a batch should have.
+pub(super) fn batch_rows(runs: &[RunFile]) -> usize {
+    let bytes = runs.iter().map(|run| run.bytes).sum();
+    let rows = runs.iter().map(|run| run.rows).sum();
+    rows_in(BATCH_BYTES, bytes, rows).min(BATCH_ROWS)
+}
+
+/// How many rows of average size fit into `target` bytes, when `rows` take `bytes`.
+pub(super) fn rows_in(target: usize, bytes: usize, rows: usize) -> usize {
+    let average = (bytes / rows.max(1)).max(1);
+    (target / average).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use proptest::prelude::*;
+
+    use super::super::PartitionKey;
+    use super::super::testing::{show, stream, things};
+    use super::*;
+
+    /// What a row looks like to these tests: key, time, and a value that tells forms of one key apart.
+    type Thing = (String, i64, i64);
+
+    fn read(fetched: &Fetched) -> BTreeMap<PartitionKey, Vec<Thing>> {
+        let partition = |key: PartitionKey| {
+            let rows: Vec<Thing> = fetched
+                .partition(&key)
+                .unwrap()
+                .flat_map(|batch| things_of(&batch.unwrap()))
+                .collect();
+            (key, rows)
+        };
+        fetched
+            .partitions()
+            .into_iter()
+            .map(partition)
+            .filter(|(_, rows)| !rows.is_empty())
+            .collect()
+    }
+
+    fn things_of(batch: &RecordBatch) -> Vec<Thing> {
+        let number = |column: &str, row| show(batch, column, row).parse::<i64>().unwrap();
+        let thing = |row| {
+            (
+                show(batch, "id", row),
+                number("at", row) / 1_000_000,
+                number("count", row),
+            )
+        };
+        (0..batch.num_rows()).map(thing).collect()
+    }
+
+    /// Hands what was collected to `look`, while its folder exists.
+    fn collect<T>(pages: &[(u64, Vec<Thing>)], limit: usize, look: impl FnOnce(&Fetched) -> T) -> T {
+        let dir = tempfile::tempdir().unwrap();
+        let mut buffer = RunBuffer::new(stream(), limit, SpillDir::new(dir.path().join("spill"))).unwrap();
+        for (request, rows) in pages {
+            buffer.push(things(rows), *request).unwrap();
+        }
+        look(&buffer.finish().unwrap())
+    }
+
+    /// The same by the plainest means.
+    fn model(pages: &[(u64, Vec<Thing>)]) -> BTreeMap<PartitionKey, Vec<Thing>> {
+        let mut newest: HashMap<String, (u64, Thing)> = HashMap::new();
+        for (request, thing) in pages
+            .iter()
+            .flat_map(|(request, rows)| rows.iter().map(move |row| (*request, row)))
+        {
+            let known = newest
+                .entry(thing.0.clone())
+                .or_insert_with(|| (request, thing.clone()));
+            if known.0 <= request {
+                *known = (request, thing.clone());
+            }
+        }
+        let mut partitions: BTreeMap<_, Vec<Thing>> = BTreeMap::new();
+        for (_, thing) in newest.into_values() {
+            let day = PartitionKey::of(jiff::Timestamp::from_second(thing.1).unwrap());
+            partitions.entry(day).or_default().push(thing);
+        }
+        partitions
+            .values_mut()
+            .for_each(|rows| rows.sort_by_key(|(id, at, _)| (*at, id.clone())));
+        partitions
+    }
+
+    fn pages() -> impl Strategy<Value = Vec<(u64, Vec<Thing>)>> {
+        let thing = (0..40_u8, 0..4_i64, any::<i16>());
+        let thing = thing.prop_map(|(key, half_day, value)| (format!("k{key}"), half_day * 43_200, i64::from(value)));
+        let page = (0..5_u64, proptest::collection::vec(thing, 0..12));
+        proptest::collection::vec(page, 0..40)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_result_depends_on_the_rows_alone(pages in pages(), limit in 1..40_000_usize) {
+            let expected = model(&pages);
+            let keys: Vec<_> = (0..40).map(|key| format!("k{key}")).collect();
+            let known = |key: &String| expected.values().flatten().any(|(id, ..)| id == key);
+            let known: Vec<bool> = keys.iter().map(known).collect();
+            for limit in [usize::MAX, limit, 0] {
+                let (rows, count, contained) = collect(&pages, limit, |fetched| {
+                    let contained = keys.iter().map(|key| fetched.contains(key).unwrap());
+                    (read(fetched), fetched.rows(), contained.collect::<Vec<_>>())
+                });
+                prop_assert_eq!(&rows, &expected);
+                prop_assert_eq!(count, expected.values().map(|rows| rows.len() as u64).sum::<u64>());
+                prop_assert_eq!(&contained, &known);
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_moves_in_time_stands_once() {
+        let thing = |at: i64, value: i64| vec![("k".to_owned(), at, value)];
+        let pages = [(2, thing(0, 1)), (1, thing(86_400, 2)), (2, thing(86_399, 3))];
+        for limit in [usize::MAX, 0] {
+            let found = collect(&pages, limit, read);
+            assert_eq!(found.into_values().collect::<Vec<_>>(), [thing(86_399, 3)]);
+        }
+    }
+
+    #[test]
+    fn many_runs_keep_their_order() {
+        let page = |number: i64| {
+            (
+                number as u64,
+                (0..50)
+                    .map(|row| (format!("k{row:02}"), (row * 7919 + number) % 200_000, number))
+                    .collect(),
+            )
+        };
+        let pages: Vec<_> = (0..(FAN_IN as i64 * FAN_IN as i64 + 20)).map(page).collect();
+        assert_eq!(collect(&pages, 0, read), model(&pages));
+    }
+
+    #[test]
+    fn what_is_spilled_is_gone_with_its_readers() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("spill");
+        let mut buffer = RunBuffer::new(stream(), 0, SpillDir::new(&folder)).unwrap();
+        assert!(!folder.exists());
+        buffer.push(things(&[("a".into(), 0, 1)]), 1).unwrap();
+        assert_eq!(buffer.bytes(), 0);
+        let fetched = buffer.finish().unwrap();
+        let partition = fetched.partition(&fetched.partitions()[0]).unwrap();
+        drop(fetched);
+        assert!(folder.exists());
+        assert_eq!(partition.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 1);
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_partition_nothing_was_fetched_for_is_empty() {
+        for limit in [usize::MAX, 0] {
+            let count = collect(&[(1, vec![("a".to_owned(), 0, 1)])], limit, |fetched| {
+                fetched.partition(&PartitionKey::None).unwrap().count()
+            });
+            assert_eq!(count, 0);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! One numbered version: created once, never changed; the highest is the truth.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::TableState;
+use crate::error::{Error, Result};
+use crate::storage::layout::{MANIFEST, parse_version_path, version_folder, version_path};
+use crate::storage::{Created, RunId, Storage};
+
+/// The stored form that this binary writes, and the highest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// How often a version may vanish between being listed and being read.
+const LOOKS: u32 = 5;
+
+/// A version of a table's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number, from 1 on.
+    pub number: u64,
+    /// The whole state.
+    pub state: TableState,
+    /// When it was written, on the real clock.
+    pub written_at: Timestamp,
+    /// The run that wrote it.
+    pub run: RunId,
+}
+
+/// How the creation of a version ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Creation {
+    /// It is stored as we wrote it.
+    Done,
+    /// Another version of this run has the number: an earlier attempt whose answer was lost.
+    OtherOfOurs,
+    /// Another run has the number.
+    Taken,
+}
+
+/// The stored form, for writing (`S` is a reference) and for reading.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored<S> {
+    format: u32,
+    version: u64,
+    written_at: Timestamp,
+    run: RunId,
+    state: S,
+}
+
+/// What is read of a version before anything else: the rest may have any form in another format.
+#[derive(Deserialize)]
+struct Envelope {
+    format: u32,
+}
+
+/// The newest version of a table; `None` when the table was never written.
+///
+/// # Errors
+///
+/// Storage, also for a version of a newer format or one that is damaged.
+pub async fn newest(storage: &Storage, table: &str) -> Result<Option<Version>> {
+    // A listed version may be pruned before it is read; by then there are newer ones.
+    for _ in 0..LOOKS {
+        let Some(number) = highest_after(storage, table, 0).await? else {
+            return Ok(None);
+        };
+        if let Some(version) = read(storage, table, number).await? {
+            return Ok(Some(version));
+        }
+    }
+    let place = storage.place(&version_folder(table));
+    Err(Error::storage(format!(
+        "the versions in {place} vanish while they are read, give the same command again"
+    )))
+}
+
+/// The names of all tables that have a version, in order.
+pub async fn tables(storage: &Storage) -> Result<Vec<String>> {
+    let versions = storage.list(MANIFEST).await?;
+    let names: BTreeSet<String> = versions
+        .iter()
+        .filter_map(|info| Some(parse_version_path(&info.path)?.table))
+        .collect();
+    Ok(names.into_iter().collect())
+}
+
+/// The highest number above `number`.
+pub(super) async fn highest_after(storage: &Storage, table: &str, number: u64) -> Result<Option<u64>> {
+    let later = storage
+        .list_after(&version_folder(table), &version_path(table, number))
+        .await?;
+    Ok(later
+        .iter()
+        .filter_map(|info| Some(parse_version_path(&info.path)?.number))
+        .max())
+}
+
+impl Version {
+    /// Stores the version unless its number is taken.
+    ///
+    /// # Errors
+    ///
+    /// Storage. It may be stored all the same; creating it again is safe.
+    pub(super) async fn create(&self, storage: &Storage) -> Result<Creation> {
+        let path = version_path(&self.state.table, self.number);
+        let bytes = self.encode()?;
+        let created = storage.create(&path, bytes.clone()).await;
+        if matches!(created, Ok(Created::Done)) {
+            return Ok(Creation::Done);
+        }
+        // A lost answer is not a lost write: only what is stored tells who has the number.
+        match (storage.get(&path).await, created) {
+            (Ok(Some(stored)), _) if stored == bytes => Ok(Creation::Done),
+            (Ok(Some(stored)), _) => self.compare(&storage.place(&path), &stored),
+            (_, Err(cause)) | (Err(cause), _) => Err(cause),
+            (Ok(None), Ok(_)) => Ok(Creation::Taken),
+        }
+    }
+
+    fn compare(&self, place: &str, stored: &[u8]) -> Result<Creation> {
+        let other = decode(place, &self.state.table, self.number, stored)?;
+        Ok(if other.run == self.run {
+            Creation::OtherOfOurs
+        } else {
+            Creation::Taken
+        })
+    }
+
+    pub(super) fn encode(&self) -> Result<Bytes> {
+        let stored = Stored {
+            format: FORMAT,
+            version: self.number,
+            written_at: self.written_at,
+            run: self.run.clone(),
+            state: &self.state,
+        };
+        let mut text = serde_json::to_vec_pretty(&stored)
+            .map_err(|cause| Error::internal("a manifest version cannot be written as JSON").caused_by(cause))?;
+        text.push(b'\n');
+        Ok(text.into())
+    }
+}
+
+async fn read(storage: &Storage, table: &str, number: u64) -> Result<Option<Version>> {
+    let path = version_path(table, number);
+    let bytes = storage.get(&path).await?;
+    bytes
+        .map(|bytes| decode(&storage.place(&path), table, number, &bytes))
+        .transpose()
+}
+
+fn decode(place: &str, table: &str, number: u64, bytes: &[u8]) -> Result<Version> {
+    let damaged = || {
+        Error::storage(format!(
+            "{place} is damaged, move it away to go back to the version before it"
+        ))
+    };
+    let envelope: Envelope = serde_json::from_slice(bytes).map_err(|cause| damaged().caused_by(cause))?;
+    if envelope.format > FORMAT {
+        return Err(Error::storage(format!(
+            "{place} has format {}, this version of cio2parquet reads up to {FORMAT}: use a newer one",
+            envelope.format
+        )));
+    }
+    let stored: Stored<TableState> = serde_json::from_slice(bytes).map_err(|cause| damaged().caused_by(cause))?;
+    if stored.version != number || stored.state.table != table {
+        let text = format!("it says version {} of table {}", stored.version, stored.state.table);
+        return Err(damaged().caused_by(text));
+    }
+    Ok(Version {
+        number,
+        state: stored.state,
+        written_at: stored.written_at,
+        run: stored.run,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::SchemaRef;
+    use crate::storage::unreliable::{Fault, Unreliable};
+
+    fn version(number: u64, run: &str) -> Version {
+        let schema = SchemaRef {
+            version: 1,
+            fingerprint: "f".into(),
+        };
+        Version {
+            number,
+            state: TableState::new("activities", "t", schema),
+            written_at: Timestamp::UNIX_EPOCH,
+            run: run.parse().unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_highest_is_the_newest_and_comes_back_as_it_was() {
+        let lake = Storage::in_memory();
+        assert_eq!(newest(&lake, "t").await.unwrap(), None);
+        for number in [9, 10, 2] {
+            assert_eq!(version(number, "r").create(&lake).await.unwrap(), Creation::Done);
+        }
+        assert_eq!(newest(&lake, "t").await.unwrap(), Some(version(10, "r")));
+        assert_eq!(highest_after(&lake, "t", 10).await.unwrap(), None);
+        assert_eq!(tables(&lake).await.unwrap(), ["t"]);
+    }
+
+    #[tokio::test]
+    async fn a_number_is_given_once() {
+        let lake = Storage::in_memory();
+        version(1, "a").create(&lake).await.unwrap();
+        assert_eq!(version(1, "b").create(&lake).await.unwrap(), Creation::Taken);
+        let mut other = version(1, "a");
+        other.state.rejected = 1;
+        assert_eq!(other.create(&lake).await.unwrap(), Creation::OtherOfOurs);
+        assert_eq!(newest(&lake, "t").await.unwrap(), Some(version(1, "a")));
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_not_a_lost_write() {
+        let (store, lake) = Unreliable::lake();
+        for (number, fault) in [(1, Fault::StoredButExists), (2, Fault::StoredButFails)] {
+            store.next(fault);
+            assert_eq!(
+                version(number, "r").create(&lake).await.unwrap(),
+                Creation::Done,
+                "{fault:?}"
+            );
+        }
+        store.next(Fault::Fails);
+        assert!(version(3, "r").create(&lake).await.is_err());
+        assert_eq!(version(3, "r").create(&lake).await.unwrap(), Creation::Done);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_by_name_whatever_else_it_holds() {
+        let error = decode("/lake/v", "t", 1, br#"{"format": 2, "marks": []}"#).unwrap_err();
+        assert!(error.chain().contains("/lake/v has format 2"), "{}", error.chain());
+    }
+
+    #[test]
+    fn what_is_unknown_or_out_of_place_is_not_guessed_at() {
+        let good = String::from_utf8(version(1, "r").encode().unwrap().to_vec()).unwrap();
+        assert!(decode("v", "t", 1, good.as_bytes()).is_ok());
+        for bad in [
+            good.replace("\"mark\"", "\"marks\""),
+            good.replace("\"t\"", "\"u\""),
+            good.replacen('}', "", 1),
+            String::new(),
+        ] {
+            let error = decode("v", "t", 1, bad.as_bytes()).unwrap_err();
+            assert!(error.chain().starts_with("v is damaged"), "{}", error.chain());
+        }
+        assert!(decode("v", "t", 2, good.as_bytes()).is_err());
+    }
+
+    /// Old data must stay readable: the example in the documentation is never edited for a format that was released.
+    #[test]
+    fn the_documented_example_is_what_is_written() {
+        let page = include_str!("../../docs/format.md");
+        let (_, rest) = page.split_once("```json\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let version = decode("docs/format.md", "deliveries", 42, example.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(version.encode().unwrap().to_vec()).unwrap(), example);
+    }
+}

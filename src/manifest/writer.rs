@@ -1,0 +1,184 @@
+//! Writing a table's state while holding its claim.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::version::{Creation, Version, highest_after, newest};
+use super::{Claim, TableState};
+use crate::error::{Error, Result};
+use crate::storage::layout::version_path;
+use crate::storage::{Owner, RunId, Storage};
+
+/// The real clock, which leases need.
+pub(super) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// The state is stored under this number.
+    Committed(u64),
+    /// Another run writes the table now; its claim where it could be read. The state in memory is as it was before.
+    Lost(Option<Claim>),
+}
+
+/// The right to write one table, and its state.
+///
+/// Created by [`TableWriter::claim`]. One commit at a time; dropping it gives nothing back, [`TableWriter::release`] does.
+pub struct TableWriter {
+    pub(super) storage: Storage,
+    pub(super) run: RunId,
+    pub(super) clock: Clock,
+    holder: Holder,
+    number: u64,
+    state: TableState,
+    taken_over: Option<Claim>,
+}
+
+/// What every claim of a run says alike.
+#[derive(Clone)]
+pub(super) struct Holder {
+    pub(super) run: RunId,
+    pub(super) owner: Owner,
+    pub(super) lease: Duration,
+}
+
+impl Holder {
+    pub(super) fn claim(&self, now: Timestamp) -> Claim {
+        Claim {
+            run: self.run.clone(),
+            owner: self.owner.clone(),
+            until: now.checked_add(self.lease).unwrap_or(Timestamp::MAX),
+        }
+    }
+}
+
+impl TableWriter {
+    pub(super) fn new(
+        storage: Storage,
+        clock: Clock,
+        holder: Holder,
+        version: Version,
+        taken_over: Option<Claim>,
+    ) -> Self {
+        Self {
+            storage,
+            run: holder.run.clone(),
+            clock,
+            holder,
+            number: version.number,
+            state: version.state,
+            taken_over,
+        }
+    }
+
+    /// The state as it was committed last.
+    pub fn state(&self) -> &TableState {
+        &self.state
+    }
+
+    /// The number of the version that was committed last.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The claim of another run that this one put an end to.
+    pub fn previous_claim_taken_over(&self) -> Option<&Claim> {
+        self.taken_over.as_ref()
+    }
+
+    /// When the claim is due for renewal: at half its time, on the real clock.
+    pub fn renew_at(&self) -> Timestamp {
+        let until = self.state.claim.as_ref().map_or(Timestamp::MIN, |claim| claim.until);
+        until.checked_sub(self.holder.lease / 2).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Stores the state as `edit` leaves it, and renews the claim on the way. Data must be stored before this names it.
+    ///
+    /// # Errors
+    ///
+    /// Storage. The state in memory is as it was before; the commit may be given again.
+    pub async fn commit(&mut self, edit: impl FnOnce(&mut TableState)) -> Result<CommitOutcome> {
+        let (state, stored) = self.write(edit, true).await?;
+        match stored {
+            Some(number) if highest_after(&self.storage, &state.table, number).await?.is_none() => {
+                Ok(self.accept(state, number))
+            }
+            _ => Ok(self.lost().await),
+        }
+    }
+
+    /// Moves the end of the claim, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TableWriter::commit`].
+    pub async fn renew(&mut self) -> Result<CommitOutcome> {
+        self.commit(|_| {}).await
+    }
+
+    /// Stores the state as `edit` leaves it, without a claim. Nothing can be committed afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As for [`TableWriter::commit`].
+    pub async fn release(&mut self, edit: impl FnOnce(&mut TableState)) -> Result<CommitOutcome> {
+        let (state, stored) = self.write(edit, false).await?;
+        match stored {
+            Some(number) if self.follows(&state.table, number).await? => Ok(self.accept(state, number)),
+            _ => Ok(self.lost().await),
+        }
+    }
+
+    /// Creates the next version; its number, or `None` when another run has it.
+    async fn write(&self, edit: impl FnOnce(&mut TableState), claiming: bool) -> Result<(TableState, Option<u64>)> {
+        if self.state.claim.is_none() {
+            let table = &self.state.table;
+            return Err(Error::internal(format!("table {table} was given back already")));
+        }
+        let mut state = self.state.clone();
+        edit(&mut state);
+        let now = (self.clock)();
+        state.claim = claiming.then(|| self.holder.claim(now));
+        let mut version = Version {
+            number: self.number,
+            state,
+            written_at: now,
+            run: self.run.clone(),
+        };
+        loop {
+            version.number += 1;
+            match version.create(&self.storage).await? {
+                Creation::Done => return Ok((version.state, Some(version.number))),
+                // An attempt that was given up for lost: this state, which is whole, supersedes it.
+                Creation::OtherOfOurs => {}
+                Creation::Taken => return Ok((version.state, None)),
+            }
+        }
+    }
+
+    /// Whether version `number` was created as a successor of our last one while that one still counted.
+    ///
+    /// After a release the next run may have claimed at once, so being the highest is not asked for. But the number may also have been
+    /// free because the versions of others were pruned there: then our last one is gone as well, for the oldest go first.
+    async fn follows(&self, table: &str, number: u64) -> Result<bool> {
+        if highest_after(&self.storage, table, number).await?.is_none() {
+            return Ok(true);
+        }
+        let last = self.storage.head(&version_path(table, self.number)).await?;
+        Ok(last.is_some())
+    }
+
+    fn accept(&mut self, state: TableState, number: u64) -> CommitOutcome {
+        self.state = state;
+        self.number = number;
+        CommitOutcome::Committed(number)
+    }
+
+    /// That the claim is lost is certain; who has it is a courtesy.
+    pub(super) async fn lost(&self) -> CommitOutcome {
+        let newest = newest(&self.storage, &self.state.table).await;
+        CommitOutcome::Lost(newest.ok().flatten().and_then(|version| version.state.claim))
+    }
+}

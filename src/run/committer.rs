@@ -1,0 +1,224 @@
+//! Fetched rows into stored partitions: merged, published, and only then named by a version.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use jiff::civil::Date;
+
+use super::pipeline::Ended;
+use super::stored::StoredObject;
+use super::table::{Table, lost};
+use super::tally::Tally;
+use crate::columnar::{Fetched, MergeInput, MergeOutcome, ParquetEncoder, PartitionKey, Proof, merge_partition};
+use crate::error::{Error, Result};
+use crate::manifest::{PartitionFile, TableState};
+use crate::storage::{Expected, FinishedObject, ObjectInfo, Published, layout};
+use crate::stream::Stream;
+
+/// One partition to merge.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The day in the path, if the table has partitions.
+    pub day: Option<Date>,
+    /// The rows to lay in, and how the buffer calls their partition.
+    pub fetched: Option<(Arc<Fetched>, PartitionKey)>,
+    /// Keys to take away.
+    pub remove: Arc<HashSet<String>>,
+    /// Report stored rows inside that were not fetched.
+    pub proof: Option<Arc<Proof>>,
+}
+
+impl Work {
+    /// Lays `fetched` into each of the partitions it holds.
+    pub fn upsert(fetched: &Arc<Fetched>, proof: Option<&Arc<Proof>>) -> Vec<Self> {
+        let work = fetched.partitions().into_iter().map(|key| Self {
+            day: day(&key),
+            fetched: Some((Arc::clone(fetched), key)),
+            remove: Arc::default(),
+            proof: proof.cloned(),
+        });
+        work.collect()
+    }
+
+    /// Reads the partition of `day` for stored rows inside `proof` without laying anything in.
+    pub fn inspect(day: Option<Date>, proof: &Arc<Proof>) -> Self {
+        Self {
+            day,
+            fetched: None,
+            remove: Arc::default(),
+            proof: Some(Arc::clone(proof)),
+        }
+    }
+
+    /// Takes `keys` away from the partition of `day`.
+    pub fn removal(day: Option<Date>, keys: HashSet<String>) -> Self {
+        Self {
+            day,
+            fetched: None,
+            remove: Arc::new(keys),
+            proof: None,
+        }
+    }
+}
+
+/// What became of one partition.
+#[derive(Debug)]
+pub struct Merged {
+    /// Relative to the table's folder.
+    pub path: String,
+    /// Rows by fate.
+    pub outcome: MergeOutcome,
+    /// The new object; `None` when nothing changed, or nothing is left.
+    pub file: Option<PartitionFile>,
+    /// Every row was taken away: the object is to be deleted.
+    pub emptied: bool,
+}
+
+/// The day of a partition.
+pub fn day(key: &PartitionKey) -> Option<Date> {
+    match key {
+        PartitionKey::None => None,
+        PartitionKey::Day(day) => Some(*day),
+    }
+}
+
+/// Merges and publishes every piece of `work`, as many side by side as there are cores.
+///
+/// # Errors
+/// Stopped, Storage, Held, Internal; what was published before stays and is adopted by the next run.
+pub async fn merge_all(table: &Arc<Table>, tally: &Tally, work: Vec<Work>) -> Result<Vec<Merged>, Ended> {
+    let side_by_side = table.run.cpu.threads();
+    let tasks = futures::stream::iter(work).map(|work| {
+        let table = Arc::clone(table);
+        async move { merge(&table, &work).await }
+    });
+    let merged: Vec<Merged> = tasks.buffered(side_by_side).try_collect().await?;
+    let mut counts = tally.counts();
+    for one in &merged {
+        counts.merged(&one.outcome);
+    }
+    Ok(merged)
+}
+
+/// Enters what was merged.
+pub fn enter(state: &mut TableState, merged: &[Merged]) {
+    for one in merged {
+        if let Some(file) = &one.file {
+            state.partitions.insert(one.path.clone(), file.clone());
+        }
+    }
+}
+
+/// A stored object may change between being read and being replaced this often before the run gives up.
+const TRIES: usize = 3;
+
+async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
+    let run = &table.run;
+    let full = layout::partition_path(&table.job.table, work.day);
+    let path = layout::partition_name(work.day);
+    for _ in 0..TRIES {
+        run.stop.check()?;
+        let slot = run.merges.acquire().await;
+        let slot = slot.map_err(|e| Error::internal("the merge slots are closed").caused_by(e))?;
+        let stored = run.storage.head(&full).await?;
+        let (outcome, staged) = encode(table, work, stored.as_ref()).await?;
+        drop(slot);
+        let emptied = outcome.rows == 0 && stored.is_some() && outcome.differs();
+        let Some(staged) = staged.filter(|_| !emptied) else {
+            return Ok(Merged {
+                path,
+                outcome,
+                file: None,
+                emptied,
+            });
+        };
+        let expected = expected(stored.as_ref());
+        let (bytes, sha256) = (staged.bytes(), staged.sha256().to_owned());
+        match run.storage.publish(staged, &full, &expected).await? {
+            Published::Done(info) => {
+                let file = describe(&table.job.stream, &outcome, bytes, sha256, info.etag);
+                return Ok(Merged {
+                    path,
+                    outcome,
+                    file: Some(file),
+                    emptied,
+                });
+            }
+            Published::Conflict => {
+                // Either the table was taken from us, which renewing finds out, or somebody else replaced the object.
+                let outcome = table.writer().await.renew().await?;
+                table.won(outcome)?;
+            }
+        }
+    }
+    Err(lost(&table.job.table, None).into())
+}
+
+fn expected(stored: Option<&ObjectInfo>) -> Expected {
+    match stored {
+        None => Expected::Absent,
+        Some(ObjectInfo { etag: Some(etag), .. }) => Expected::ETag(etag.clone()),
+        Some(_) => Expected::Any,
+    }
+}
+
+async fn encode(
+    table: &Arc<Table>,
+    work: &Work,
+    stored: Option<&ObjectInfo>,
+) -> Result<(MergeOutcome, Option<FinishedObject>)> {
+    let run = &table.run;
+    let stream = Arc::clone(&table.job.stream);
+    let object = match stored {
+        Some(info) => Some(StoredObject::open(&run.storage, info).await?),
+        None => None,
+    };
+    let fresh = object.is_none();
+    let staged = run.storage.stage(&run.settings.run)?;
+    let work = work.clone();
+    let job = move || {
+        let stored = match object {
+            Some(object) => object.rows(&stream)?,
+            None => Box::new(std::iter::empty()),
+        };
+        let fetched = match &work.fetched {
+            Some((fetched, key)) => Some(fetched.partition(key)?),
+            None => None,
+        };
+        let mut encoder = ParquetEncoder::new(&stream, staged)?;
+        let input = MergeInput {
+            stored,
+            fetched,
+            remove: &work.remove,
+            proof: work.proof.as_deref(),
+        };
+        let outcome = merge_partition(&stream, input, &mut encoder)?;
+        if !outcome.differs() || (fresh && outcome.rows == 0) {
+            return Ok((outcome, None));
+        }
+        let staged = encoder.finish()?.finish()?;
+        Ok((outcome, Some(staged)))
+    };
+    run.cpu.run(job).await
+}
+
+fn describe(
+    stream: &Stream,
+    outcome: &MergeOutcome,
+    bytes: u64,
+    sha256: String,
+    etag: Option<String>,
+) -> PartitionFile {
+    PartitionFile {
+        rows: outcome.rows,
+        bytes,
+        sha256,
+        etag,
+        schema: stream.version,
+        least_time: outcome.least_time,
+        greatest_time: outcome.greatest_time,
+        least_key: outcome.least_key.clone(),
+        greatest_key: outcome.greatest_key.clone(),
+    }
+}

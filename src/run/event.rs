@@ -1,0 +1,45 @@
+//! What a run tells while it goes on; the engine speaks, the terminal listens.
+
+use std::sync::Arc;
+
+use super::report::StreamReport;
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum RunEvent {
+    /// A stream begins to read.
+    Started {
+        /// The stream's name.
+        stream: String,
+        /// How many windows, or other units of work, lie ahead; `None` where nobody can know.
+        units: Option<u64>,
+    },
+    /// A page was read and decoded.
+    Page {
+        /// The stream's name.
+        stream: String,
+        /// Rows in the page.
+        rows: u64,
+        /// Requests sent for this stream so far, retries included.
+        requests: u64,
+    },
+    /// A unit of work is in the lake and in the manifest.
+    Committed {
+        /// The stream's name.
+        stream: String,
+        /// What it was, for people.
+        what: String,
+    },
+    /// Something the user should know that does not end the stream.
+    Notice {
+        /// The stream's name.
+        stream: String,
+        /// One sentence, lowercase, no full stop.
+        text: String,
+    },
+    /// A stream has ended, well or not.
+    Ended(Box<StreamReport>),
+}
+
+/// Receives every event, in order per stream; must not block.
+pub type Listener = Arc<dyn Fn(RunEvent) + Send + Sync>;

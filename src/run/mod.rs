@@ -1,0 +1,35 @@
+//! Where the siblings meet: a run from the first request to the last manifest version.
+//!
+//! ```text
+//! engine:  one cheap request a stream -> claim every table -> the streams side by side -> give the claims back
+//! stream:  plan -> pages (tokio) -> record batches (cpu) -> sorted runs -> merge with the stored partition (cpu) -> publish -> version
+//! ```
+//!
+//! The four shapes of traffic are [`list`], [`scan`], [`snapshot`] and [`windows`]; everything else is shared by all of them.
+
+mod adopt;
+mod budget;
+mod committer;
+mod cpu;
+mod engine;
+mod event;
+mod list;
+mod pipeline;
+mod reject;
+mod removal;
+mod report;
+mod scan;
+mod settings;
+mod snapshot;
+mod stop;
+mod stored;
+mod table;
+mod tally;
+mod windows;
+
+pub use budget::Budget;
+pub use engine::run;
+pub use event::{Listener, RunEvent};
+pub use report::{DriftCount, RunReport, Status, StreamReport};
+pub use settings::{Job, RunSettings};
+pub use stop::{Stop, StopReason};

@@ -1,0 +1,42 @@
+//! Rows that cannot stand in a table are set aside whole, once each.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::columnar::RejectedRow;
+use crate::error::{Error, Result};
+use crate::storage::{Created, Storage, layout};
+
+/// Keeps `rows` under `_rejected/<table>/`; answers how many of them were not kept before.
+///
+/// # Errors
+/// Storage, when one cannot be written: a row must be safe before its window is called complete.
+pub async fn keep(storage: &Storage, table: &str, rows: &[RejectedRow], request: &str) -> Result<u64> {
+    let mut newly = 0;
+    for row in rows {
+        let name = hex(&Sha256::digest(row.json.as_bytes()));
+        let path = layout::rejected_path(table, &name);
+        match storage.create(&path, text(row, request)?).await? {
+            Created::Done => newly += 1,
+            Created::Exists => {}
+        }
+    }
+    Ok(newly)
+}
+
+fn text(row: &RejectedRow, request: &str) -> Result<Bytes> {
+    let entry = serde_json::json!({
+        "reason": row.reason,
+        "request": request,
+        "pointer": row.pointer,
+        "row": row.json,
+    });
+    let text = serde_json::to_vec_pretty(&entry);
+    let text = text.map_err(|e| Error::internal("cannot write down a rejected row").caused_by(e))?;
+    Ok(Bytes::from(text))
+}
+
+/// Lowercase hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,363 @@
+//! Newest first without a time filter: one chain of cursors from the newest row back to a bound.
+//!
+//! ```text
+//!   now                     reached            lower
+//!    |===== read, committed ====|...............|
+//!    ^ a later run reads what is new on top, then goes on at the cursor if it still leads below `reached`
+//! ```
+//! Rows are upserted whenever a commit is due. In a full-table run the stored rows of a day that were not served become
+//! candidates for removal once the scan has passed the whole day; they are taken away when everything was read.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use super::committer::{Work, enter, merge_all};
+use super::event::RunEvent;
+use super::pipeline::{Chain, Ended, PageFacts, Reader, SharedBuffer, drain};
+use super::removal::{remove, spare};
+use super::settings::Job;
+use super::table::Table;
+use crate::columnar::{Fetched, Proof};
+use crate::manifest::{FullTable, Gap, ScanProgress, SyncMode, TableState};
+use crate::plan::{self, ScanPlan};
+use crate::source::{FetchError, Request};
+use crate::storage::layout;
+use crate::stream::{Shape, Window, day_of, days, whole_day};
+
+/// What was read on top of an unfinished scan overlaps it by this much.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+
+/// Exports a scanned stream into its table.
+///
+/// # Errors
+/// Whatever ends the stream early; what was committed stays, and the next run goes on from there.
+pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ended> {
+    let job = &reader.job;
+    let state = table.state().await;
+    let plan = plan::scan(&job.stream, job.sync, &job.ask, &state);
+    (reader.run.listener)(RunEvent::Started {
+        stream: job.stream.stream.clone(),
+        units: None,
+    });
+    let mut scan = Scan::new(reader, table, &plan, &state)?;
+    scan.read(plan.resume.clone()).await?;
+    scan.finish(&plan).await
+}
+
+/// A scan under way.
+struct Scan {
+    reader: Arc<Reader>,
+    table: Arc<Table>,
+    lower: Option<Timestamp>,
+    buffer: SharedBuffer,
+    /// Only in a full-table run.
+    full: Option<FullTable>,
+    /// Rows older than this were not read yet.
+    reached: Option<Timestamp>,
+    committed: Instant,
+}
+
+/// How a chain of pages came to its end.
+enum Outcome {
+    /// The bound, or the last page.
+    Done,
+    /// The cursor leads somewhere else than it did when it was kept.
+    Astray,
+}
+
+impl Scan {
+    fn new(reader: &Arc<Reader>, table: &Arc<Table>, plan: &ScanPlan, state: &TableState) -> Result<Self, Ended> {
+        let job = &reader.job;
+        let full = (job.sync == SyncMode::FullTable).then(|| {
+            let before = state.full_table.clone().filter(|_| plan.resume.is_some());
+            before.unwrap_or_else(|| FullTable::begin(job.ask.now, plan.lower, None, state.rows()))
+        });
+        Ok(Self {
+            reader: Arc::clone(reader),
+            table: Arc::clone(table),
+            lower: plan.lower,
+            buffer: reader.buffer()?,
+            full,
+            reached: None,
+            committed: Instant::now(),
+        })
+    }
+
+    /// Reads everything down to the bound, going on from `resume` where that is still possible.
+    async fn read(&mut self, resume: Option<ScanProgress>) -> Result<(), Ended> {
+        let Some(before) = resume else {
+            return self.descend(None, self.lower, true).await.map(|_| ());
+        };
+        let top = before.upper.saturating_sub(OVERLAP).unwrap_or(before.upper);
+        self.descend(None, Some(self.lower.map_or(top, |lower| lower.max(top))), false)
+            .await?;
+        self.reached = Some(before.reached);
+        self.commit(before.cursor.clone()).await?;
+        let went_on = match &before.cursor {
+            Some(cursor) => {
+                self.descend(Some((cursor.clone(), before.reached)), self.lower, true)
+                    .await?
+            }
+            None => Outcome::Astray,
+        };
+        if let Outcome::Astray = went_on {
+            self.reader
+                .notice("the cursor of the unfinished scan is not good any more; scanning again from the newest row");
+            self.reached = None;
+            self.descend(None, self.lower, true).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows one chain of pages down to `lower`; commits on the way if asked to.
+    async fn descend(
+        &mut self,
+        from: Option<(String, Timestamp)>,
+        lower: Option<Timestamp>,
+        commits: bool,
+    ) -> Result<Outcome, Ended> {
+        let request = Request::of(&self.reader.job.stream, None);
+        let (request, mut ceiling) = match from {
+            Some((cursor, reached)) => (request.starting_at(cursor), Some(reached)),
+            None => (request, None),
+        };
+        let mut chain = self.reader.chain(request, None);
+        loop {
+            let page = match self.page(&mut chain, ceiling).await {
+                Ok(page) => page,
+                Err(Ended::Fetch(FetchError::Refused(_) | FetchError::NotFound(_))) if ceiling.is_some() => {
+                    return Ok(Outcome::Astray);
+                }
+                Err(ended) => return Err(ended),
+            };
+            let Some(page) = page else { return Ok(Outcome::Done) };
+            if let (Some(ceiling), Some(newest)) = (ceiling.take(), page.newest)
+                && newest > ceiling
+            {
+                return Ok(Outcome::Astray);
+            }
+            let before = self.reached;
+            if commits {
+                self.reached = page.last.or(self.reached);
+            }
+            let below = |bound: Timestamp| page.newest.is_some_and(|newest| newest < bound);
+            if lower.is_some_and(below) {
+                return Ok(Outcome::Done);
+            }
+            if commits && self.due(before) {
+                self.commit(chain.cursor().map(str::to_owned)).await?;
+            }
+        }
+    }
+
+    async fn page(&mut self, chain: &mut Chain, ceiling: Option<Timestamp>) -> Result<Option<PageFacts>, Ended> {
+        let page = chain.next(&self.buffer).await;
+        match page {
+            // A cursor that does not lead anywhere may answer anything the API calls an error.
+            Err(Ended::Fetch(error @ FetchError::Failed(_))) if ceiling.is_some() => Err(Ended::Fetch(
+                FetchError::Refused(crate::error::Error::from(error).chain()),
+            )),
+            other => other,
+        }
+    }
+
+    /// Whether it is time to commit; a full-table run waits for the end of a day, so that few keys need remembering.
+    fn due(&self, before: Option<Timestamp>) -> bool {
+        let settings = &self.reader.run.settings;
+        let day_ended = before.map(day_of) != self.reached.map(day_of);
+        self.committed.elapsed() >= settings.commit_every && (self.full.is_none() || day_ended)
+    }
+
+    /// Lays in what was read so far and keeps where the scan has got to.
+    async fn commit(&mut self, cursor: Option<String>) -> Result<(), Ended> {
+        let Some(reached) = self.reached else {
+            return Ok(());
+        };
+        let fetched = self.take().await?;
+        let progress = self.progress(reached, cursor);
+        self.lay(&fetched, End::Under(progress)).await
+    }
+
+    fn progress(&self, reached: Timestamp, cursor: Option<String>) -> ScanProgress {
+        ScanProgress {
+            upper: self.reader.job.ask.now,
+            lower: self.lower,
+            reached,
+            cursor,
+        }
+    }
+
+    async fn take(&mut self) -> Result<Arc<Fetched>, Ended> {
+        let buffer = std::mem::replace(&mut self.buffer, self.reader.buffer()?);
+        Ok(drain(&self.reader, buffer).await?)
+    }
+
+    /// Merges `fetched`; `end` says where the scan stands.
+    async fn lay(&mut self, fetched: &Arc<Fetched>, end: End<'_>) -> Result<(), Ended> {
+        let state = self.table.state().await;
+        let progress = match &end {
+            End::Under(progress) => Some(progress.clone()),
+            End::Through(_) => None,
+        };
+        let reached = progress.as_ref().map(|progress| day_of(progress.reached));
+        let work = self.work(fetched, &state, reached);
+        let proven: HashSet<Date> = work
+            .iter()
+            .filter(|work| work.proof.is_some())
+            .filter_map(|work| work.day)
+            .collect();
+        let merged = merge_all(&self.table, &self.reader.tally, work).await?;
+        if let Some(full) = &mut self.full {
+            full.scan = progress.clone();
+            full.fetched += fetched.rows();
+            note(full, fetched, &proven)?;
+            for one in &merged {
+                candidates(full, &one.path, &one.outcome.unfetched);
+            }
+        }
+        let full = self.full.clone();
+        let ask = self.reader.job.ask;
+        let retention = retention(&self.reader.job);
+        let commit = self.table.commit(move |state| {
+            enter(state, &merged);
+            if full.is_none() {
+                state.scan = progress;
+            }
+            state.full_table = full;
+            if let End::Through(plan) = end {
+                read_through(state, plan, ask.now, retention);
+            }
+        });
+        commit.await?;
+        self.committed = Instant::now();
+        self.reader.tally.counts().committed = true;
+        if let Some(reached) = self.reached {
+            (self.reader.run.listener)(RunEvent::Committed {
+                stream: self.reader.job.stream.stream.clone(),
+                what: format!("back to {}", day_of(reached)),
+            });
+        }
+        Ok(())
+    }
+
+    /// Upserts for every fetched partition; in a full-table run with proof for each day that was passed whole just now.
+    fn work(&self, fetched: &Arc<Fetched>, state: &TableState, reached: Option<Date>) -> Vec<Work> {
+        let mut work = Work::upsert(fetched, None);
+        let Some((full, window)) = self
+            .full
+            .as_ref()
+            .and_then(|full| Some((full, removal_window(&self.reader.job, full)?)))
+        else {
+            return work;
+        };
+        let proof = Arc::new(Proof {
+            window: Some(window),
+            transactional_ids: None,
+        });
+        // A day is proven once: rows of it that turn up later are taken off its candidates.
+        let passed = |day: Date| {
+            reached.is_none_or(|reached| day > reached)
+                && whole_day(day)
+                    .is_some_and(|day| day.intersection(&window).is_some() && !full.done.uncovered(day).is_empty())
+        };
+        for one in &mut work {
+            one.proof = one.day.filter(|day| passed(*day)).map(|_| Arc::clone(&proof));
+        }
+        let touched: HashSet<Option<Date>> = work.iter().map(|work| work.day).collect();
+        let stored = state.partitions.keys().filter_map(|path| layout::partition_date(path));
+        let untouched = stored.filter(|day| !touched.contains(&Some(*day)) && passed(*day));
+        work.extend(untouched.map(|day| Work::inspect(Some(day), &proof)));
+        work
+    }
+
+    /// Everything was read: lays in the rest, moves the mark, and takes away what is not served any more.
+    async fn finish(mut self, plan: &ScanPlan) -> Result<(), Ended> {
+        let fetched = self.take().await?;
+        self.lay(&fetched, End::Through(plan)).await?;
+        if let Some(lost) = plan.lost {
+            let text = format!(
+                "{}: what happened from {} to {} may not be served any more; the manifest lists it as a gap",
+                self.reader.job.stream.stream, lost.from, lost.to
+            );
+            self.reader.tally.counts().gaps.push(text);
+        }
+        if let Some(full) = &self.full {
+            remove(&self.table, &self.reader.tally, full).await?;
+            self.table.commit(|state| state.full_table = None).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a scan stands when rows are laid in.
+enum End<'a> {
+    /// Still under way.
+    Under(ScanProgress),
+    /// Everything was read.
+    Through(&'a ScanPlan),
+}
+
+/// The scan has reached its bound: the mark moves, and what it covers is covered.
+fn read_through(state: &mut TableState, plan: &ScanPlan, now: Timestamp, retention: SignedDuration) {
+    let promised = now.saturating_sub(retention).unwrap_or(Timestamp::MIN);
+    let from = plan.lower.map_or(promised, |lower| lower.max(promised));
+    if let Some(window) = Window::new(from, now) {
+        state.coverage.add(window, &[]);
+    }
+    if let Some(lost) = plan.lost {
+        state.gaps.push(Gap {
+            from: lost.from,
+            to: lost.to,
+            reason: "older than the API promises to serve".to_owned(),
+        });
+    }
+    state.asked_since = Some(state.asked_since.map_or(from, |before| before.min(from)));
+    state.mark = state.mark.max(Some(now));
+}
+
+/// The time for which a complete scan proves what is not served: what the API promises, up to the beginning of the scan.
+fn removal_window(job: &Job, full: &FullTable) -> Option<Window> {
+    let promised = full.now.saturating_sub(retention(job)).ok()?;
+    Window::new(full.from.map_or(promised, |from| from.max(promised)), full.now)
+}
+
+fn retention(job: &Job) -> SignedDuration {
+    match job.stream.sync {
+        Shape::Scan { retention_days, .. } => days(retention_days),
+        _ => SignedDuration::ZERO,
+    }
+}
+
+/// Remembers the keys met in days that are not passed yet, and spares those met in days that are.
+fn note(full: &mut FullTable, fetched: &Arc<Fetched>, proven: &HashSet<Date>) -> Result<(), Ended> {
+    for key in fetched.partitions() {
+        let Some(day) = super::committer::day(&key) else {
+            continue;
+        };
+        let path = layout::partition_name(Some(day));
+        let done = whole_day(day).is_some_and(|day| full.done.uncovered(day).is_empty());
+        if done {
+            spare(&mut full.candidates, &path, fetched)?;
+        } else if !proven.contains(&day) {
+            full.met.entry(path).or_default().extend(fetched.keys(&key)?);
+        }
+    }
+    for window in proven.iter().filter_map(|day| whole_day(*day)) {
+        full.done.add(window, &[]);
+    }
+    Ok(())
+}
+
+/// Enters stored rows of a proven day that were not served, except those met before.
+fn candidates(full: &mut FullTable, path: &str, unfetched: &[String]) {
+    if unfetched.is_empty() {
+        return;
+    }
+    let met: HashSet<String> = full.met.remove(path).unwrap_or_default().into_iter().collect();
+    let missing = unfetched.iter().filter(|key| !met.contains(*key)).cloned();
+    full.candidates.entry(path.to_owned()).or_default().extend(missing);
+}

@@ -1,0 +1,130 @@
+//! The present values of each transactional message, kept by the day on which they were read.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::committer::{Work, enter, merge_all};
+use super::event::RunEvent;
+use super::pipeline::{Ended, Reader, SharedBuffer, drain};
+use super::table::Table;
+use super::windows::Parents;
+use crate::columnar::PartitionKey;
+use crate::error::Error;
+use crate::manifest::SyncMode;
+use crate::source::{FetchError, Request};
+use crate::storage::layout;
+use crate::stream::day_of;
+
+/// Exports today's snapshot into its partition.
+///
+/// # Errors
+/// Whatever ends the stream early; nothing is committed then.
+pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) -> Result<(), Ended> {
+    let job = &reader.job;
+    let parents = Parents::new(listed, &table.state().await);
+    (reader.run.listener)(RunEvent::Started {
+        stream: job.stream.stream.clone(),
+        units: Some(parents.ids.len() as u64),
+    });
+    let buffer = reader.buffer()?;
+    let Unread { missing, whole } = read_all(reader, &parents, &buffer).await?;
+    let fetched = drain(reader, buffer).await?;
+    let today = day_of(job.ask.now);
+    let work = fetched.partitions().into_iter().map(|key: PartitionKey| Work {
+        day: Some(today),
+        fetched: Some((Arc::clone(&fetched), key)),
+        remove: Arc::default(),
+        proof: None,
+    });
+    let merged = merge_all(table, &reader.tally, work.collect()).await?;
+    let (mark, remembered) = (job.ask.now, parents.remember(&missing));
+    table
+        .commit(|state| {
+            enter(state, &merged);
+            state.transactional_messages = remembered;
+            state.mark = state.mark.max(Some(mark));
+        })
+        .await?;
+    reader.tally.counts().committed = true;
+    if job.sync == SyncMode::FullTable {
+        replace(reader, table, &layout::partition_name(Some(today)), whole).await?;
+    }
+    (reader.run.listener)(RunEvent::Committed {
+        stream: job.stream.stream.clone(),
+        what: today.to_string(),
+    });
+    Ok(())
+}
+
+/// The messages that gave no row.
+struct Unread {
+    /// Those that answered 404.
+    missing: HashSet<i64>,
+    /// Every message that is listed gave its row.
+    whole: bool,
+}
+
+/// Asks every message, as many at once as the run allows.
+async fn read_all(reader: &Arc<Reader>, parents: &Parents, buffer: &SharedBuffer) -> Result<Unread, Ended> {
+    let answers = futures::stream::iter(parents.ids.clone())
+        .map(|id| async move { Ok::<_, Ended>((id, ask(reader, id, buffer).await?)) });
+    let mut answers = std::pin::pin!(answers.buffer_unordered(reader.run.settings.concurrency));
+    let (mut missing, mut whole) = (HashSet::new(), true);
+    while let Some((id, unreadable)) = answers.try_next().await? {
+        match unreadable {
+            None => {}
+            Some(FetchError::NotFound(_)) => {
+                missing.insert(id);
+                whole &= !parents.listed.contains(&id);
+                let told = parents.tell_missing(id, &reader.job.stream.stream);
+                reader.tally.counts().gaps.extend(told);
+            }
+            Some(error) => {
+                whole = false;
+                reader.tally.counts().gaps.push(Error::from(error).chain());
+            }
+        }
+    }
+    Ok(Unread { missing, whole })
+}
+
+async fn ask(reader: &Arc<Reader>, id: i64, buffer: &SharedBuffer) -> Result<Option<FetchError>, Ended> {
+    let mut chain = reader.chain(Request::of(&reader.job.stream, Some(id)), Some(id));
+    loop {
+        match chain.next(buffer).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(None),
+            Err(Ended::Fetch(
+                error @ (FetchError::NotFound(_) | FetchError::Refused(_) | FetchError::Forbidden(_)),
+            )) => {
+                return Ok(Some(error));
+            }
+            Err(ended) => return Err(ended),
+        }
+    }
+}
+
+/// Makes today's partition the only one, if every message that is listed could be read.
+async fn replace(reader: &Arc<Reader>, table: &Arc<Table>, today: &str, whole: bool) -> Result<(), Ended> {
+    let state = table.state().await;
+    let whole = whole && state.partitions.contains_key(today);
+    let older: Vec<String> = state.partitions.keys().filter(|path| *path != today).cloned().collect();
+    if older.is_empty() {
+        return Ok(());
+    }
+    if !whole {
+        reader.tally.counts().gaps.push(format!(
+            "the older days of table {:?} were left as they are: today's snapshot is not whole",
+            reader.job.table
+        ));
+        return Ok(());
+    }
+    let rows = older
+        .iter()
+        .filter_map(|path| state.partitions.get(path))
+        .map(|file| file.rows);
+    reader.tally.counts().rows.removed += rows.sum::<u64>();
+    Ok(table.remove(older).await?)
+}

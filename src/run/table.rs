@@ -1,0 +1,178 @@
+//! A table that this run holds: its claim, its state, and the versions it commits.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::engine::Run;
+use super::settings::Job;
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{Claim, ClaimOptions, ClaimOutcome, CommitOutcome, SchemaRef, TableState, TableWriter};
+
+/// How long a claim stands without being renewed.
+const LEASE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// A claimed table.
+pub struct Table {
+    /// The run that holds it.
+    pub run: Arc<Run>,
+    /// The stream that becomes this table.
+    pub job: Job,
+    writer: Arc<Mutex<TableWriter>>,
+    /// Renews the claim as long as the table is held.
+    _renewal: AbortOnDropHandle<()>,
+}
+
+/// What trying to claim a table came to.
+pub enum Opened {
+    /// It is ours.
+    Claimed(Arc<Table>),
+    /// Another run holds it.
+    Held(Claim),
+}
+
+impl Table {
+    /// Claims the table of `job`.
+    ///
+    /// # Errors
+    /// Input when the table holds another stream; Storage.
+    pub async fn open(run: &Arc<Run>, job: &Job) -> Result<Opened> {
+        let settings = &run.settings;
+        let options = ClaimOptions {
+            take_over: settings.take_over,
+            lease: LEASE,
+        };
+        let initial = initial(job, settings.description.clone());
+        let claimed = TableWriter::claim(
+            &run.storage,
+            &job.table,
+            initial,
+            &settings.run,
+            &settings.owner,
+            options,
+            Timestamp::now,
+        );
+        let writer = match claimed.await? {
+            ClaimOutcome::Claimed(writer) => writer,
+            ClaimOutcome::Held { claim } => return Ok(Opened::Held(claim)),
+        };
+        let writer = Arc::new(Mutex::new(writer));
+        let renewal = AbortOnDropHandle::new(tokio::spawn(renew(Arc::clone(&writer))));
+        Ok(Opened::Claimed(Arc::new(Self {
+            run: Arc::clone(run),
+            job: job.clone(),
+            writer,
+            _renewal: renewal,
+        })))
+    }
+
+    /// The state as of the newest version.
+    pub async fn state(&self) -> TableState {
+        self.writer.lock().await.state().clone()
+    }
+
+    /// The writer itself; nothing is renewed or committed while it is borrowed.
+    pub async fn writer(&self) -> MutexGuard<'_, TableWriter> {
+        self.writer.lock().await
+    }
+
+    /// Creates the next version.
+    ///
+    /// # Errors
+    /// Held, when another run took the table; Storage.
+    pub async fn commit(&self, edit: impl FnOnce(&mut TableState)) -> Result<()> {
+        let outcome = self.writer.lock().await.commit(edit).await?;
+        self.won(outcome)
+    }
+
+    /// Deletes the objects at `paths` (relative to the table's folder): listed first, then deleted.
+    ///
+    /// # Errors
+    /// Held, when another run took the table; Storage.
+    pub async fn remove(&self, paths: Vec<String>) -> Result<()> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock().await;
+        let outcome = writer.removal(&paths).await?;
+        self.won(outcome)?;
+        let outcome = writer.finish_removals().await?;
+        self.won(outcome)
+    }
+
+    /// Gives the claim back in a last version.
+    ///
+    /// # Errors
+    /// Held, when another run took the table; Storage.
+    pub async fn release(&self, edit: impl FnOnce(&mut TableState)) -> Result<()> {
+        let mut writer = self.writer.lock().await;
+        let outcome = writer.release(edit).await?;
+        self.won(outcome)?;
+        writer.prune().await.map(|_| ())
+    }
+
+    /// Turns a lost race into the error that ends the stream.
+    pub fn won(&self, outcome: CommitOutcome) -> Result<()> {
+        match outcome {
+            CommitOutcome::Committed(_) => Ok(()),
+            CommitOutcome::Lost(claim) => Err(lost(&self.job.table, claim.as_ref())),
+        }
+    }
+}
+
+/// Another run writes into the table now.
+pub fn lost(table: &str, claim: Option<&Claim>) -> Error {
+    let by = match claim {
+        Some(claim) => format!("run {} on {}", claim.run, claim.owner.host),
+        None => "another run".to_owned(),
+    };
+    Error::new(
+        ErrorKind::Held,
+        format!("table {table:?} was taken over by {by}; what this run had committed before stays"),
+    )
+}
+
+/// The table is not free.
+pub fn held(table: &str, claim: &Claim) -> Error {
+    Error::new(
+        ErrorKind::Held,
+        format!(
+            "table {table:?} is held by run {} on {} until {}; wait for it, or take it with --take-over when that run is dead",
+            claim.run, claim.owner.host, claim.until
+        ),
+    )
+}
+
+fn initial(job: &Job, description: Option<String>) -> TableState {
+    let schema = SchemaRef {
+        version: job.stream.version,
+        fingerprint: job.stream.fingerprint(),
+    };
+    TableState {
+        description,
+        ..TableState::new(&job.stream.stream, &job.table, schema)
+    }
+}
+
+async fn renew(writer: Arc<Mutex<TableWriter>>) {
+    loop {
+        let due = writer.lock().await.renew_at();
+        let wait = due.duration_since(Timestamp::now()).max(SignedDuration::ZERO);
+        tokio::time::sleep(wait.unsigned_abs()).await;
+        let mut writer = writer.lock().await;
+        if writer.renew_at() > Timestamp::now() {
+            continue;
+        }
+        match writer.renew().await {
+            Ok(CommitOutcome::Committed(_)) => {}
+            // The next commit finds out and says so.
+            Ok(CommitOutcome::Lost(_)) => return,
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "cannot renew the claim, trying again");
+                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            }
+        }
+    }
+}

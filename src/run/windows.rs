@@ -1,0 +1,356 @@
+//! Time windows of each transactional message: read side by side, committed oldest first.
+//!
+//! ```text
+//! tasks (window x message) --concurrency--> chains of pages --> one buffer a window --> committer --> version
+//! ```
+//! While one window is merged the next ones are read, so that the limiter never waits for the disk.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::committer::{Work, enter, merge_all};
+use super::event::RunEvent;
+use super::pipeline::{Ended, Reader, SharedBuffer, drain};
+use super::removal::remove;
+use super::settings::Job;
+use super::table::Table;
+use crate::columnar::{Fetched, Proof};
+use crate::error::{Error, Result};
+use crate::manifest::{FullTable, KnownMessage, SyncMode, TableState};
+use crate::plan::{self, WindowTask};
+use crate::source::{FetchError, Request};
+use crate::storage::layout;
+use crate::stream::{Window, day_of};
+
+/// Windows that are read at once; more would only hold more rows in memory.
+const OPEN_WINDOWS: usize = 3;
+
+/// The transactional messages of a run.
+#[derive(Debug, Clone)]
+pub struct Parents {
+    /// Those to ask, in order.
+    pub ids: Vec<i64>,
+    /// Those that the API lists now.
+    pub listed: HashSet<i64>,
+    /// Those that answered 404 when they were listed no more, in an earlier run.
+    pub gone: HashSet<i64>,
+}
+
+impl Parents {
+    /// The API's list plus every id the manifest has seen.
+    pub fn new(listed: &[i64], state: &TableState) -> Self {
+        let listed: HashSet<i64> = listed.iter().copied().collect();
+        let known = state.transactional_messages.iter();
+        let gone = known.clone().filter(|known| known.gone && !listed.contains(&known.id));
+        let gone = gone.map(|known| known.id).collect();
+        let mut ids: Vec<i64> = listed.iter().copied().chain(known.map(|known| known.id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self { ids, listed, gone }
+    }
+
+    /// What to remember: everything ever seen, and what answered 404 without being listed.
+    pub fn remember(&self, missing: &HashSet<i64>) -> Vec<KnownMessage> {
+        let known = self.ids.iter().map(|id| KnownMessage {
+            id: *id,
+            gone: missing.contains(id) && !self.listed.contains(id),
+        });
+        known.collect()
+    }
+
+    /// A sentence for a 404, unless it was told before.
+    pub fn tell_missing(&self, id: i64, stream: &str) -> Option<String> {
+        if self.gone.contains(&id) {
+            return None;
+        }
+        let list = if self.listed.contains(&id) {
+            "though it is listed"
+        } else {
+            "and is listed no more"
+        };
+        Some(format!(
+            "{stream}: transactional message {id} answers 404 {list}; its stored rows stay"
+        ))
+    }
+}
+
+/// A window whose messages were all asked.
+struct ReadWindow {
+    window: Window,
+    whole: bool,
+    fetched: Arc<Fetched>,
+    answered: HashSet<i64>,
+    unread: HashSet<i64>,
+    _open: OwnedSemaphorePermit,
+}
+
+/// What one message answered in one window.
+enum Answer {
+    Read,
+    Missing,
+    Unreadable(String),
+}
+
+/// Exports a stream of windows into its table.
+///
+/// # Errors
+/// Whatever ends the stream early; committed windows stay.
+pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) -> Result<(), Ended> {
+    let job = &reader.job;
+    let state = table.state().await;
+    let parents = Arc::new(Parents::new(listed, &state));
+    let plan = plan::windows(&job.stream, job.sync, &job.ask, &state);
+    let units = plan.tasks.len() as u64;
+    (reader.run.listener)(RunEvent::Started {
+        stream: job.stream.stream.clone(),
+        units: Some(units),
+    });
+    let (sender, receiver) = mpsc::channel(1);
+    let mut read = pin!(read_all(reader, &parents, plan.tasks, sender));
+    let mut commit = pin!(Committer::new(reader, table, &parents, &state, plan.since).commit_all(receiver));
+    // A commit under way is always waited for, a read never: half a commit would leave the writer in doubt.
+    let (committer, missing) = tokio::select! {
+        committed = &mut commit => (committed?, read.await?),
+        read = &mut read => (commit.await?, read?),
+    };
+    committer.finish(&missing).await
+}
+
+/// Reads every task in order, some of them at once; answers the messages that answered 404.
+async fn read_all(
+    reader: &Arc<Reader>,
+    parents: &Arc<Parents>,
+    tasks: Vec<WindowTask>,
+    windows: mpsc::Sender<ReadWindow>,
+) -> Result<HashSet<i64>, Ended> {
+    let open = Arc::new(Semaphore::new(OPEN_WINDOWS));
+    let missing = Arc::new(Mutex::new(HashSet::new()));
+    let reads = futures::stream::iter(tasks).then(|task| {
+        let open = Arc::clone(&open);
+        async move { (task, open.acquire_owned().await) }
+    });
+    let reads = reads.map(|(task, permit)| {
+        let permit = permit.map_err(|e| Ended::Failed(Error::internal("the window gate is closed").caused_by(e)));
+        let read = read_window(Arc::clone(reader), Arc::clone(parents), task, Arc::clone(&missing));
+        async move {
+            let permit = permit?;
+            let handle = AbortOnDropHandle::new(tokio::spawn(read));
+            let window = handle.await;
+            let window = window.map_err(|e| Error::internal("a reading task panicked").caused_by(e))??;
+            Ok::<_, Ended>((window, permit))
+        }
+    });
+    let mut reads = pin!(reads.buffered(OPEN_WINDOWS));
+    while let Some(((window, whole, fetched, answered, unread), permit)) = reads.try_next().await? {
+        let read = ReadWindow {
+            window,
+            whole,
+            fetched,
+            answered,
+            unread,
+            _open: permit,
+        };
+        if windows.send(read).await.is_err() {
+            // The committer has ended with an error that is told instead.
+            return Ok(HashSet::new());
+        }
+    }
+    let missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(missing.clone())
+}
+
+type WindowRows = (Window, bool, Arc<Fetched>, HashSet<i64>, HashSet<i64>);
+
+/// Asks every message of `task`, as many at once as the run allows.
+async fn read_window(
+    reader: Arc<Reader>,
+    parents: Arc<Parents>,
+    task: WindowTask,
+    missing: Arc<Mutex<HashSet<i64>>>,
+) -> Result<WindowRows, Ended> {
+    let buffer = reader.buffer()?;
+    let whole = task.only.is_none();
+    let ids = task.only.unwrap_or_else(|| parents.ids.clone());
+    let window = task.window;
+    let shared = (Arc::clone(&reader), Arc::clone(&buffer), Arc::clone(&missing));
+    let answers = futures::stream::iter(ids).map(move |id| {
+        let (reader, buffer, missing) = shared.clone();
+        let ask = async move {
+            // One 404 speaks for every window of the run.
+            let known = missing.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
+            let answer = if known {
+                Answer::Missing
+            } else {
+                ask(&reader, id, window, &buffer).await?
+            };
+            Ok::<_, Ended>((id, answer))
+        };
+        let handle = AbortOnDropHandle::new(tokio::spawn(ask));
+        async move {
+            handle
+                .await
+                .map_err(|e| Error::internal("a reading task panicked").caused_by(e))?
+        }
+    });
+    let mut answers = pin!(answers.buffer_unordered(reader.run.settings.concurrency));
+    let (mut answered, mut unread) = (HashSet::new(), HashSet::new());
+    while let Some((id, answer)) = answers.try_next().await? {
+        match answer {
+            Answer::Read => {
+                answered.insert(id);
+            }
+            Answer::Missing => {
+                let first = missing.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+                if let Some(text) = parents.tell_missing(id, &reader.job.stream.stream).filter(|_| first) {
+                    reader.tally.counts().gaps.push(text);
+                }
+                unread.insert(id);
+            }
+            Answer::Unreadable(why) => {
+                reader.tally.counts().gaps.push(why);
+                unread.insert(id);
+            }
+        }
+    }
+    let fetched = drain(&reader, buffer).await?;
+    Ok((window, whole, fetched, answered, unread))
+}
+
+async fn ask(reader: &Arc<Reader>, id: i64, window: Window, buffer: &SharedBuffer) -> Result<Answer, Ended> {
+    let request = Request::of(&reader.job.stream, Some(id)).between(window);
+    let mut chain = reader.chain(request, Some(id));
+    loop {
+        match chain.next(buffer).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(Answer::Read),
+            Err(Ended::Fetch(FetchError::NotFound(_))) => return Ok(Answer::Missing),
+            Err(Ended::Fetch(error @ (FetchError::Refused(_) | FetchError::Forbidden(_)))) => {
+                return Ok(Answer::Unreadable(Error::from(error).chain()));
+            }
+            Err(ended) => return Err(ended),
+        }
+    }
+}
+
+/// Lays windows into the table, in the order in which they come.
+struct Committer {
+    reader: Arc<Reader>,
+    table: Arc<Table>,
+    parents: Arc<Parents>,
+    since: Timestamp,
+    full: Option<FullTable>,
+}
+
+impl Committer {
+    fn new(
+        reader: &Arc<Reader>,
+        table: &Arc<Table>,
+        parents: &Arc<Parents>,
+        state: &TableState,
+        since: Timestamp,
+    ) -> Self {
+        let full = (reader.job.sync == SyncMode::FullTable).then(|| progress(&reader.job, state, since));
+        Self {
+            reader: Arc::clone(reader),
+            table: Arc::clone(table),
+            parents: Arc::clone(parents),
+            since,
+            full,
+        }
+    }
+
+    async fn commit_all(mut self, mut windows: mpsc::Receiver<ReadWindow>) -> Result<Self, Ended> {
+        while let Some(read) = windows.recv().await {
+            self.commit(read).await?;
+        }
+        Ok(self)
+    }
+
+    async fn commit(&mut self, read: ReadWindow) -> Result<(), Ended> {
+        let window = read.window;
+        let proof = self.full.is_some().then(|| {
+            Arc::new(Proof {
+                window: Some(window),
+                transactional_ids: Some(read.answered.clone()),
+            })
+        });
+        let mut work = Work::upsert(&read.fetched, proof.as_ref());
+        if let Some(proof) = &proof {
+            let days: HashSet<Option<Date>> = work.iter().map(|work| work.day).collect();
+            let stored = stored_days(&self.table.state().await, window);
+            let untouched = stored.into_iter().filter(|day| !days.contains(&Some(*day)));
+            work.extend(untouched.map(|day| Work::inspect(Some(day), proof)));
+        }
+        let merged = merge_all(&self.table, &self.reader.tally, work).await?;
+        if let Some(full) = &mut self.full {
+            for one in &merged {
+                let keys = full.candidates.entry(one.path.clone()).or_default();
+                keys.extend(one.outcome.unfetched.iter().cloned());
+            }
+            full.candidates.retain(|_, keys| !keys.is_empty());
+            full.done.add(window, &[]);
+            full.fetched += read.fetched.rows();
+        }
+        let mut unread: Vec<i64> = read.unread.into_iter().collect();
+        unread.sort_unstable();
+        let (since, full, answered) = (self.since, self.full.clone(), read.answered);
+        let remembered = self.parents.remember(&self.parents.gone);
+        let commit = self.table.commit(move |state| {
+            enter(state, &merged);
+            if read.whole {
+                state.coverage.add(window, &unread);
+            } else {
+                let answered: Vec<i64> = answered.into_iter().collect();
+                state.coverage.read(window, &answered);
+            }
+            state.transactional_messages = remembered;
+            state.asked_since = Some(state.asked_since.map_or(since, |before| before.min(since)));
+            state.mark = state
+                .mark
+                .max(state.asked_since.and_then(|start| state.coverage.contiguous_end(start)));
+            state.full_table = full;
+        });
+        commit.await?;
+        self.reader.tally.counts().committed = true;
+        (self.reader.run.listener)(RunEvent::Committed {
+            stream: self.reader.job.stream.stream.clone(),
+            what: format!("{} to {}", day_of(window.from), day_of(window.to)),
+        });
+        Ok(())
+    }
+
+    /// Everything was read: takes away what is not served any more, and remembers whom to ask next time.
+    async fn finish(self, missing: &HashSet<i64>) -> Result<(), Ended> {
+        if let Some(full) = &self.full {
+            remove(&self.table, &self.reader.tally, full).await?;
+        }
+        let remembered = self.parents.remember(missing);
+        let commit = self.table.commit(|state| {
+            state.transactional_messages = remembered;
+            state.full_table = None;
+        });
+        Ok(commit.await?)
+    }
+}
+
+/// The progress to go on with, or a new one.
+fn progress(job: &Job, state: &TableState, since: Timestamp) -> FullTable {
+    let before = state.full_table.clone();
+    let fits = before
+        .filter(|full| plan::may_continue(full.now, &job.ask) && full.from == Some(since) && full.to == job.ask.until);
+    fits.unwrap_or_else(|| FullTable::begin(job.ask.now, Some(since), job.ask.until, state.rows()))
+}
+
+/// The days inside `window` for which something is stored.
+fn stored_days(state: &TableState, window: Window) -> Vec<Date> {
+    let days = state.partitions.keys().filter_map(|path| layout::partition_date(path));
+    days.filter(|day| day_of(window.from) <= *day && *day <= day_of(window.to))
+        .collect()
+}

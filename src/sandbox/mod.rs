@@ -1,0 +1,55 @@
+//! A simulated Customer.io workspace, served over HTTP.
+//!
+//! Everything that is served is a function of the [`Workspace`] settings, the clock and the [`Behaviour`]; no row is
+//! stored. The workspace therefore knows the truth it serves, grows when its clock is moved, and costs no memory however
+//! large it is.
+//!
+//! ```text
+//! workspace   what there is: settings, World (all times), View (one instant through one behaviour)
+//!   timeline, chance         when things happen, and luck without memory
+//!   people, messages         who there is, what is sent
+//!   deliveries, lifecycle    what was sent to whom and what became of it
+//!   activities               what was done, newest first
+//!   metrics                  deliveries counted by period
+//! json        an object in two forms, as served and as a lake must hold it; the *_row files write one stream's each
+//! endpoints   the App API as a function; page and cursor: its envelopes; filter: its one grammar
+//! truth       the same rows as canonical NDJSON
+//! server      the handle and the socket; api: key, rate, faults, transport; control: clock and truth over HTTP
+//! behaviour   every quirk as a switch; faults: failures by plan; limit: the rate; journal: what was asked for
+//! ```
+//!
+//! This room imports nothing of the exporter: it is the oracle of its tests and must not share its mistakes.
+
+mod activities;
+mod activity_row;
+mod api;
+mod behaviour;
+mod chance;
+mod control;
+mod cursor;
+mod deliveries;
+mod delivery_row;
+mod endpoints;
+mod faults;
+mod filter;
+mod journal;
+mod json;
+mod lifecycle;
+mod limit;
+mod message_row;
+mod messages;
+mod metrics;
+mod page;
+mod people;
+mod server;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod truth;
+mod workspace;
+
+pub use behaviour::{Behaviour, Endpoint, ErrorStatus, LastNext, OverLimit, Parents, PersonKey};
+pub use faults::{Fault, FaultRule, Faults};
+pub use journal::{RequestRecord, Requests};
+pub use server::{Sandbox, SandboxError};
+pub use workspace::Workspace;

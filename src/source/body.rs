@@ -1,0 +1,119 @@
+//! Reading a body, but not more of it than is good.
+
+use bytes::{Bytes, BytesMut};
+use reqwest::Response;
+use serde_json::Value;
+
+use super::Token;
+
+/// The most that a page may hold, decoded.
+pub(super) const LARGEST_PAGE: usize = 32 << 20;
+
+/// As much of a refusal as can hold its reason.
+const LARGEST_REFUSAL: usize = 64 << 10;
+
+const MOST_RESERVED: usize = 1 << 20;
+
+/// The longest text of the server that is repeated in an error, in characters.
+const LONGEST_WORDS: usize = 300;
+
+/// The whole decoded body, or `None` as soon as it is over `cap` bytes: a gzip bomb is never unfolded.
+pub(super) async fn read_up_to(response: &mut Response, cap: usize) -> reqwest::Result<Option<Bytes>> {
+    let announced = response.content_length().unwrap_or(0);
+    if announced > cap as u64 {
+        return Ok(None);
+    }
+    // What is announced need not come, so it alone does not decide how much is reserved.
+    let mut body = BytesMut::with_capacity((announced as usize).min(MOST_RESERVED));
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > cap {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body.freeze()))
+}
+
+/// What the server gives as its reason in the body of a refusal, where it can be read and found; never the `token`, even
+/// from a server that repeats what it was sent.
+pub(super) async fn read_reason(mut response: Response, token: &Token) -> Option<String> {
+    let body = read_up_to(&mut response, LARGEST_REFUSAL).await.ok().flatten()?;
+    // Before anything is cut off, since half a key would not be recognised.
+    reason(&token.redact(&String::from_utf8_lossy(&body)))
+}
+
+/// The reason in one of the envelopes of the API, which coexist, or the first line of a plain text.
+fn reason(body: &str) -> Option<String> {
+    let words = match serde_json::from_str::<Value>(body) {
+        Ok(json) => reasons(&json).join("; "),
+        Err(_) => plain_line(body)?.to_owned(),
+    };
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let printable = words.chars().filter(|letter| !letter.is_control());
+    let short: String = printable.take(LONGEST_WORDS).collect();
+    Some(short).filter(|text| !text.is_empty())
+}
+
+/// `errors[].detail` (or `reason`, or a bare string), `meta.error` and `meta.errors[]`.
+fn reasons(json: &Value) -> Vec<&str> {
+    let meta = &json["meta"];
+    let lists = [&json["errors"], &meta["errors"]]
+        .into_iter()
+        .filter_map(Value::as_array);
+    let listed = lists.flatten().filter_map(|error| {
+        let named = ["detail", "reason", "message"]
+            .into_iter()
+            .find_map(|key| error[key].as_str());
+        named.or(error.as_str())
+    });
+    listed.chain(meta["error"].as_str()).collect()
+}
+
+fn plain_line(body: &str) -> Option<&str> {
+    // Markup of a gateway says nothing that the status does not.
+    body.trim().lines().next().filter(|line| !line.starts_with('<'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_envelope_gives_its_reason() {
+        for (body, expected) in [
+            (r#"{"errors":[{"detail":"unauthorized","status":401}]}"#, "unauthorized"),
+            (r#"{"errors":[{"detail":"a","status":"429"},{"detail":"b"}]}"#, "a; b"),
+            (r#"{"errors":[{"reason":"required","field":"x"}]}"#, "required"),
+            (r#"{"meta":{"error":"no such template"}}"#, "no such template"),
+            (r#"{"meta":{"errors":["one","two"]}}"#, "one; two"),
+            ("upstream\tbusy\nmore", "upstream busy"),
+        ] {
+            assert_eq!(reason(body).as_deref(), Some(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn no_reason_is_made_up() {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            "<html><body>502</body></html>",
+            r#"{"errors":"x"}"#,
+        ] {
+            assert_eq!(reason(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        let body = format!(
+            "{{\"errors\":[{{\"detail\":\"a\\n\\u001b[31m{}\"}}]}}",
+            "x".repeat(5000)
+        );
+        let text = reason(&body).unwrap();
+        assert_eq!(text.chars().count(), LONGEST_WORDS);
+        assert!(!text.chars().any(char::is_control));
+    }
+}

@@ -1,0 +1,277 @@
+//! The one file that knows a disk: folders, syncing, renames, and the staging folder that fences a run.
+//!
+//! ```text
+//! _staging/<run>/owner.json     who runs
+//! _staging/<run>/objects/<n>    objects on their way, renamed into place when finished
+//! _staging/<run>/spill/         sorted runs that did not fit in memory
+//! ```
+//!
+//! Nothing ever makes `objects/` again once it is gone, while a spill may well make `spill/` again: that is why they are two folders.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind as Kind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+
+use super::failure::failed;
+use super::layout::{MANIFEST, STAGING, staging_folder};
+use super::{Owner, RunId};
+use crate::error::{Error, ErrorKind, Result};
+
+const OWNER: &str = "owner.json";
+const OBJECTS: &str = "objects";
+const SPILL: &str = "spill";
+/// A run id holds no dot, so neither suffix can be mistaken for a run.
+const OPENING: &str = ".opening";
+const EVICTED: &str = ".evicted";
+/// How old a file must be to be no creation under way.
+const ABANDONED: Duration = Duration::from_hours(24);
+
+/// A folder of the local file system that holds a lake.
+pub(super) struct Disk {
+    root: PathBuf,
+    store: Arc<LocalFileSystem>,
+    staged: AtomicU64,
+}
+
+impl Disk {
+    /// Creates the folder if need be and proves that a file can be written in it.
+    pub(super) fn create(root: &Path) -> Result<Self> {
+        let staging = root.join(STAGING);
+        fs::create_dir_all(&staging)
+            .and_then(|()| probe(&staging))
+            .map_err(|cause| failed("write into the folder", &root.display().to_string(), cause))?;
+        Self::existing(root)
+    }
+
+    /// Takes the folder as it is.
+    pub(super) fn existing(root: &Path) -> Result<Self> {
+        let place = root.display().to_string();
+        let root = fs::canonicalize(root).map_err(|cause| failed("open the folder", &place, cause))?;
+        if !root.is_dir() {
+            return Err(failed("open the folder", &place, io::Error::from(Kind::NotADirectory)));
+        }
+        let store = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|cause| failed("open the folder", &place, cause))?
+            .with_fsync(true);
+        Ok(Self {
+            root,
+            store: Arc::new(store),
+            staged: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store) as _
+    }
+
+    pub(super) fn spill_dir(&self, run: &RunId) -> PathBuf {
+        self.folder(run).join(SPILL)
+    }
+
+    /// A new file on its way. A folder that is gone stays gone: it was taken away by a run that took over.
+    pub(super) fn stage(&self, run: &RunId) -> Result<StagedFile> {
+        let name = self.staged.fetch_add(1, Ordering::Relaxed);
+        let path = format!("{}/{OBJECTS}/{name}", staging_folder(run));
+        let file = self.root.join(&path);
+        let opened = OpenOptions::new().write(true).create_new(true).open(&file);
+        match opened {
+            Ok(open) => Ok(StagedFile {
+                open,
+                guard: Leftover { file, path },
+            }),
+            Err(cause) if cause.kind() == Kind::NotFound => Err(fenced(run, &file).caused_by(cause)),
+            Err(cause) => Err(failed("create", &file.display().to_string(), cause)),
+        }
+    }
+
+    /// Takes the object at `path` away; `false` when the run's folder is gone, in which case nothing was touched.
+    ///
+    /// It is moved into the run's folder first, so that a run that slept through a take-over cannot delete what stands there now.
+    pub(super) fn withdraw(&self, run: &RunId, path: &str) -> io::Result<bool> {
+        let object = self.root.join(path);
+        let objects = self.folder(run).join(OBJECTS);
+        let parked = objects.join(self.staged.fetch_add(1, Ordering::Relaxed).to_string());
+        match fs::rename(&object, &parked) {
+            Ok(()) => fs::remove_file(&parked)?,
+            Err(cause) if cause.kind() == Kind::NotFound => return Ok(objects.is_dir()),
+            Err(cause) => return Err(cause),
+        }
+        if let Some(folder) = object.parent() {
+            File::open(folder)?.sync_all()?;
+            // Fails while something else is inside, and then the folder is wanted.
+            fs::remove_dir(folder).ok();
+        }
+        Ok(true)
+    }
+
+    /// Makes the run's folder, complete in one rename, so that a sweep never meets one without an owner.
+    pub(super) fn open_staging(&self, run: &RunId, owner: &[u8]) -> io::Result<()> {
+        let opening = self.root.join(staging_folder(run) + OPENING);
+        let filled = fs::create_dir_all(opening.join(OBJECTS))
+            .and_then(|()| fs::create_dir_all(opening.join(SPILL)))
+            .and_then(|()| fs::write(opening.join(OWNER), owner))
+            .and_then(|()| fs::rename(&opening, self.folder(run)));
+        filled.inspect_err(|_| {
+            // The first failure is the one to report.
+            fs::remove_dir_all(&opening).ok();
+        })
+    }
+
+    /// Removes the run's folder and what is left in it.
+    pub(super) fn close_staging(&self, run: &RunId) -> io::Result<()> {
+        remove_tree(&self.folder(run))
+    }
+
+    /// Takes a run's folder away under its feet. The rename is what fences on a local disk; the removal, complete before this
+    /// returns, fences on a network file system, where another machine may still know the folder by its handle.
+    pub(super) fn evict(&self, run: &RunId) -> io::Result<()> {
+        let away = self.root.join(staging_folder(run) + EVICTED);
+        remove_tree(&away)?;
+        match fs::rename(self.folder(run), &away) {
+            Err(cause) if cause.kind() != Kind::NotFound => Err(cause),
+            _ => remove_tree(&away),
+        }
+    }
+
+    /// Removes what dead runs left behind; the number of folders.
+    pub(super) fn sweep(&self, is_dead: &dyn Fn(&Owner) -> bool) -> io::Result<usize> {
+        let mut swept = 0;
+        for entry in entries(&self.root.join(STAGING))? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let dead = || owner_of(&entry.path()).is_some_and(|owner| is_dead(&owner));
+            if name.ends_with(EVICTED) || (name.ends_with(OPENING) && dead()) {
+                remove_tree(&entry.path())?;
+                swept += 1;
+            } else if let (Ok(run), true) = (name.parse::<RunId>(), is_remnant(&entry.path()) || dead()) {
+                self.evict(&run)?;
+                swept += 1;
+            }
+        }
+        self.sweep_manifest()?;
+        Ok(swept)
+    }
+
+    /// object_store creates a file as `<name>#<n>` beside its target and links it into place; a kill in between leaves it there.
+    fn sweep_manifest(&self) -> io::Result<()> {
+        for table in entries(&self.root.join(MANIFEST))? {
+            for file in entries(&table.path())? {
+                let old = file.metadata().and_then(|m| m.modified()).is_ok_and(is_abandoned);
+                if old && file.file_name().to_string_lossy().contains(".json#") {
+                    fs::remove_file(file.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, run: &RunId) -> PathBuf {
+        self.root.join(staging_folder(run))
+    }
+}
+
+/// An open file on its way; it is removed unless it is published.
+pub(super) struct StagedFile {
+    open: File,
+    guard: Leftover,
+}
+
+impl StagedFile {
+    /// Syncs the file and closes it.
+    pub(super) fn finish(self) -> Result<Leftover> {
+        let synced = self.open.sync_all();
+        synced.map_err(|cause| failed("sync", &self.guard.file.display().to_string(), cause))?;
+        Ok(self.guard)
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.open.write(buffer).map_err(|cause| {
+            let place = self.guard.file.display().to_string();
+            io::Error::new(cause.kind(), failed("write", &place, cause))
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.open.flush()
+    }
+}
+
+/// A file of the staging folder that goes with this value. Names are never used twice, so removing a published one is harmless.
+pub(super) struct Leftover {
+    file: PathBuf,
+    path: String,
+}
+
+impl Leftover {
+    /// The file as a path of the lake.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept with the folder.
+        fs::remove_file(&self.file).ok();
+    }
+}
+
+fn fenced(run: &RunId, file: &Path) -> Error {
+    let text = format!(
+        "run {run} may not write any more, another run took its staging folder away ({})",
+        file.display()
+    );
+    Error::new(ErrorKind::Held, text)
+}
+
+/// Creating a file may work on a full disk; writing a byte does not.
+fn probe(folder: &Path) -> io::Result<()> {
+    tempfile::NamedTempFile::new_in(folder)?.write_all(b"x")
+}
+
+fn owner_of(folder: &Path) -> Option<Owner> {
+    serde_json::from_slice(&fs::read(folder.join(OWNER)).ok()?).ok()
+}
+
+/// A run's folder appears with its owner inside, so one without was made by a late spill of a run that had been evicted.
+fn is_remnant(folder: &Path) -> bool {
+    folder.join(OWNER).try_exists().is_ok_and(|there| !there)
+}
+
+fn is_abandoned(modified: std::time::SystemTime) -> bool {
+    modified.elapsed().is_ok_and(|age| age > ABANDONED)
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(cause) if matches!(cause.kind(), Kind::NotFound | Kind::NotADirectory) => Ok(Vec::new()),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// A run that still writes may add a file while the folder is emptied.
+fn remove_tree(folder: &Path) -> io::Result<()> {
+    let mut result = Ok(());
+    for _ in 0..5 {
+        result = match fs::remove_dir_all(folder) {
+            Err(cause) if cause.kind() == Kind::NotFound => Ok(()),
+            other => other,
+        };
+        if !matches!(&result, Err(cause) if cause.kind() == Kind::DirectoryNotEmpty) {
+            break;
+        }
+    }
+    result
+}

@@ -1,0 +1,29 @@
+//! Bytes at paths: the only room that knows where a lake lies.
+//!
+//! Everything goes through `object_store`, so that a disk and a bucket share one code path. What only a disk needs (a staging
+//! folder, renames, syncing) stands in `disk.rs` and nowhere else; every path of the lake is built and parsed by [`layout`].
+//!
+//! - An object appears whole or not at all: [`Storage::stage`], write, [`StagedObject::finish`], [`Storage::publish`].
+//! - A condition that does not hold is a value ([`Created::Exists`], [`Published::Conflict`], [`Removed::Conflict`]); an error
+//!   means that nobody knows what happened.
+//! - On disk a run can publish and remove only while its staging folder stands: [`Storage::evict_staging`] is the fence.
+
+mod disk;
+mod failure;
+pub mod layout;
+mod objects;
+mod open;
+mod owner;
+mod publish;
+mod run_id;
+mod staged;
+mod staging;
+#[cfg(test)]
+pub(crate) mod unreliable;
+
+pub use objects::{Created, ObjectInfo};
+pub use open::Storage;
+pub use owner::Owner;
+pub use publish::{Expected, Published, Removed};
+pub use run_id::RunId;
+pub use staged::{FinishedObject, StagedObject};

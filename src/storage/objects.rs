@@ -1,0 +1,189 @@
+//! Whole objects: read, list, delete, create.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+use super::Storage;
+use super::failure::failed;
+use crate::error::{Error, Result};
+
+/// A stored object, as the store describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Relative to the lake, `/` between segments.
+    pub path: String,
+    /// The object's size.
+    pub bytes: u64,
+    /// Changes whenever the object is replaced; on disk also when a lake is copied.
+    pub etag: Option<String>,
+    /// When it was stored; `None` for what has just been put, because a store does not say so in its answer.
+    pub modified: Option<Timestamp>,
+}
+
+/// How a conditional creation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// Stored, and on disk synced.
+    Done,
+    /// Something stands at that path, untouched.
+    Exists,
+}
+
+impl Storage {
+    /// The object's bytes; `None` when there is none.
+    pub async fn get(&self, path: &str) -> Result<Option<Bytes>> {
+        let location = self.locate(path)?;
+        let read = async { self.store().get(&location).await?.bytes().await };
+        self.unless_missing(read.await, "read", path)
+    }
+
+    /// A part of an object that exists; fewer bytes when it ends earlier.
+    pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
+        let read = self.store().get_range(&self.locate(path)?, range).await;
+        read.map_err(|cause| failed("read", &self.place(path), cause))
+    }
+
+    /// What the store knows of an object without reading it; `None` when there is none.
+    pub async fn head(&self, path: &str) -> Result<Option<ObjectInfo>> {
+        let found = self.store().head(&self.locate(path)?).await;
+        Ok(self.unless_missing(found, "look at", path)?.map(ObjectInfo::from))
+    }
+
+    /// Every object below `prefix` (whole segments), in order of path.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
+        let found = self.store().list(Some(&self.locate(prefix)?)).try_collect().await;
+        self.listed(found, prefix)
+    }
+
+    /// Every object below `prefix` whose path sorts after `path`, in order of path.
+    pub async fn list_after(&self, prefix: &str, path: &str) -> Result<Vec<ObjectInfo>> {
+        let (within, offset) = (self.locate(prefix)?, self.locate(path)?);
+        let found = self
+            .store()
+            .list_with_offset(Some(&within), &offset)
+            .try_collect()
+            .await;
+        self.listed(found, prefix)
+    }
+
+    /// Deletes an object; one that is missing is fine. Not fenced: for data use [`Storage::remove`].
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let deleted = self.store().delete(&self.locate(path)?).await;
+        self.unless_missing(deleted, "delete", path).map(|_| ())
+    }
+
+    /// Stores an object where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Storage. The object may have been stored all the same (a lost answer): read it back to know.
+    pub async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
+        let options = PutOptions::from(PutMode::Create);
+        let location = self.locate(path)?;
+        match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
+            Ok(_) => Ok(Created::Done),
+            Err(StoreError::AlreadyExists { .. }) => Ok(Created::Exists),
+            Err(cause) => Err(failed("create", &self.place(path), cause)),
+        }
+    }
+
+    pub(super) fn locate(&self, path: &str) -> Result<Path> {
+        Path::parse(path).map_err(|cause| Error::internal(format!("`{path}` is no path of a lake")).caused_by(cause))
+    }
+
+    fn unless_missing<T>(&self, result: object_store::Result<T>, verb: &str, path: &str) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(cause) => Err(failed(verb, &self.place(path), cause)),
+        }
+    }
+
+    fn listed(&self, found: object_store::Result<Vec<ObjectMeta>>, prefix: &str) -> Result<Vec<ObjectInfo>> {
+        let metas = found.map_err(|cause| failed("list", &self.place(prefix), cause))?;
+        let mut infos: Vec<_> = metas.into_iter().map(ObjectInfo::from).collect();
+        infos.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(infos)
+    }
+}
+
+impl From<ObjectMeta> for ObjectInfo {
+    fn from(meta: ObjectMeta) -> Self {
+        let nanoseconds = i32::try_from(meta.last_modified.timestamp_subsec_nanos()).unwrap_or_default();
+        Self {
+            path: meta.location.to_string(),
+            bytes: meta.size,
+            etag: meta.e_tag,
+            modified: Timestamp::new(meta.last_modified.timestamp(), nanoseconds).ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lakes() -> (tempfile::TempDir, [Storage; 2]) {
+        let home = tempfile::tempdir().unwrap();
+        let disk = Storage::open(home.path().to_str().unwrap()).unwrap();
+        (home, [disk, Storage::in_memory()])
+    }
+
+    #[tokio::test]
+    async fn create_never_replaces() {
+        let (_home, lakes) = lakes();
+        for lake in lakes {
+            assert_eq!(
+                lake.create("a/b.json", Bytes::from("one")).await.unwrap(),
+                Created::Done
+            );
+            assert_eq!(
+                lake.create("a/b.json", Bytes::from("two")).await.unwrap(),
+                Created::Exists
+            );
+            assert_eq!(lake.get("a/b.json").await.unwrap().unwrap(), "one");
+            assert_eq!(lake.get_range("a/b.json", 1..3).await.unwrap(), "ne");
+            let info = lake.head("a/b.json").await.unwrap().unwrap();
+            assert_eq!((info.path.as_str(), info.bytes), ("a/b.json", 3));
+            assert!(info.etag.is_some() && info.modified.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_no_error() {
+        let (_home, lakes) = lakes();
+        for lake in lakes {
+            assert_eq!(lake.get("a/b").await.unwrap(), None);
+            assert_eq!(lake.head("a/b").await.unwrap(), None);
+            assert_eq!(lake.list("a").await.unwrap(), []);
+            lake.delete("a/b").await.unwrap();
+            assert!(lake.get_range("a/b", 0..1).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn lists_are_sorted_and_keep_to_whole_segments() {
+        let (_home, lakes) = lakes();
+        for lake in lakes {
+            for path in ["t/2", "t/1", "t/d/0", "t2/1"] {
+                lake.create(path, Bytes::from("x")).await.unwrap();
+            }
+            let paths = |infos: Vec<ObjectInfo>| infos.into_iter().map(|i| i.path).collect::<Vec<_>>();
+            assert_eq!(paths(lake.list("t").await.unwrap()), ["t/1", "t/2", "t/d/0"]);
+            assert_eq!(paths(lake.list_after("t", "t/1").await.unwrap()), ["t/2", "t/d/0"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_out_of_the_lake_is_refused() {
+        let (_home, lakes) = lakes();
+        for lake in lakes {
+            assert!(lake.get("../etc/passwd").await.is_err());
+        }
+    }
+}

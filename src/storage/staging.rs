@@ -1,0 +1,151 @@
+//! The staging folder of a run: opened before its first claim, closed at its end, taken away when another run takes over.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::Disk;
+use super::failure::failed;
+use super::layout::{STAGING, staging_folder};
+use super::{Owner, RunId, Storage};
+use crate::error::{Error, Result};
+
+impl Storage {
+    /// The folder for what `run` cannot keep in memory: below `temp_dir` when one is given, else in its staging folder on disk, else
+    /// in the system's folder for temporary files. It may not exist yet.
+    pub fn spill_dir(&self, run: &RunId, temp_dir: Option<&Path>) -> PathBuf {
+        let named = |folder: PathBuf| folder.join(format!("cio2parquet-{run}"));
+        match (temp_dir, self.disk()) {
+            (Some(folder), _) => named(folder.to_owned()),
+            (None, Some(disk)) => disk.spill_dir(run),
+            (None, None) => named(std::env::temp_dir()),
+        }
+    }
+
+    /// Makes the staging folder of `run`, with who runs in it: once a run, before its first claim. Nothing to do in a bucket.
+    pub async fn open_staging(&self, run: &RunId, owner: &Owner) -> Result<()> {
+        let owner =
+            serde_json::to_vec(owner).map_err(|cause| Error::internal("cannot write an owner").caused_by(cause))?;
+        self.in_staging("open", run, move |disk, run| disk.open_staging(run, &owner))
+            .await
+    }
+
+    /// Removes the staging folder of `run` with all that is in it.
+    pub async fn close_staging(&self, run: &RunId) -> Result<()> {
+        self.in_staging("remove", run, Disk::close_staging).await
+    }
+
+    /// Fences a run off: from now on nothing that it staged can be published, and it can neither stage nor remove.
+    pub async fn evict_staging(&self, run: &RunId) -> Result<()> {
+        self.in_staging("take over", run, Disk::evict).await
+    }
+
+    /// Removes what runs left behind whose owner `is_dead`; the number of folders. In a bucket nothing is ever left.
+    pub async fn sweep_staging(&self, is_dead: impl Fn(&Owner) -> bool + Send + 'static) -> Result<usize> {
+        let swept = self.on_disk("sweep", STAGING, move |disk| disk.sweep(&is_dead)).await?;
+        Ok(swept.unwrap_or_default())
+    }
+
+    async fn in_staging(
+        &self,
+        verb: &str,
+        run: &RunId,
+        work: impl FnOnce(&Disk, &RunId) -> io::Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let (folder, run) = (staging_folder(run), run.clone());
+        self.on_disk(verb, &folder, move |disk| work(disk, &run))
+            .await
+            .map(|_| ())
+    }
+
+    /// Does blocking work where there is a disk; `None` where there is none.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        verb: &str,
+        path: &str,
+        work: impl FnOnce(&Disk) -> io::Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let lake = self.clone();
+        let done = tokio::task::spawn_blocking(move || lake.disk().map(work).transpose()).await;
+        done.map_err(|cause| Error::internal("work on the disk broke off").caused_by(cause))?
+            .map_err(|cause| failed(verb, &self.place(path), cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dead() -> Owner {
+        Owner {
+            process: format!("{}:1", std::process::id()),
+            ..Owner::current()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
+        for (run, owner) in [("dead", dead()), ("alive", Owner::current())] {
+            lake.open_staging(&run.parse().unwrap(), &owner).await.unwrap();
+        }
+        let staging = home.path().join("_staging");
+        std::fs::create_dir(staging.join("cut-short.evicted")).unwrap();
+        std::fs::create_dir_all(staging.join("evicted-before/spill")).unwrap();
+        std::fs::create_dir(staging.join("starting.opening")).unwrap();
+        std::fs::create_dir(staging.join("unknown")).unwrap();
+        std::fs::write(staging.join("unknown/owner.json"), "?").unwrap();
+
+        assert_eq!(lake.sweep_staging(Owner::is_dead).await.unwrap(), 3);
+        let mut left: Vec<_> = staging.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["alive", "starting.opening", "unknown"]);
+        assert_eq!(Storage::in_memory().sweep_staging(Owner::is_dead).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_creation_of_a_version_is_swept_but_not_one_under_way() {
+        let home = tempfile::tempdir().unwrap();
+        let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
+        let table = home.path().join("_manifest/t");
+        std::fs::create_dir_all(&table).unwrap();
+        for name in ["1.json", "1.json#1", "2.json#1"] {
+            std::fs::write(table.join(name), "x").unwrap();
+        }
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
+        for name in ["1.json", "1.json#1"] {
+            std::fs::File::options()
+                .write(true)
+                .open(table.join(name))
+                .unwrap()
+                .set_modified(long_ago)
+                .unwrap();
+        }
+        lake.sweep_staging(Owner::is_dead).await.unwrap();
+        let mut left: Vec<_> = table.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["1.json", "2.json#1"]);
+    }
+
+    #[tokio::test]
+    async fn staging_is_closed_with_all_that_is_in_it_and_evicting_twice_is_fine() {
+        let home = tempfile::tempdir().unwrap();
+        let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
+        let run: RunId = "r".parse().unwrap();
+        lake.open_staging(&run, &Owner::current()).await.unwrap();
+        let spill = lake.spill_dir(&run, None);
+        assert!(spill.is_dir());
+        std::fs::write(spill.join("1"), "x").unwrap();
+        lake.close_staging(&run).await.unwrap();
+        lake.close_staging(&run).await.unwrap();
+        lake.evict_staging(&run).await.unwrap();
+        assert_eq!(home.path().join("_staging").read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn spills_go_where_the_user_said() {
+        let run: RunId = "r".parse().unwrap();
+        let spill = Storage::in_memory().spill_dir(&run, Some(Path::new("/big")));
+        assert_eq!(spill, Path::new("/big/cio2parquet-r"));
+    }
+}

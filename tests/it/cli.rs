@@ -1,0 +1,184 @@
+//! Mistakes get one line that names the thing and the remedy, with the right exit code, before anything is touched.
+
+use std::fs;
+
+use cio2parquet::sandbox::Endpoint;
+
+use crate::support::{Door, Ran, binary, small};
+
+fn run(args: &[&str]) -> Ran {
+    binary().env("CIO_TOKEN", "abc").args(args).output().unwrap().into()
+}
+
+/// One line on stderr, nothing on stdout.
+fn refused(ran: &Ran, code: i32, parts: &[&str]) {
+    assert_eq!(ran.code, code, "{}", ran.stderr);
+    assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
+    for part in parts {
+        assert!(ran.stderr.contains(part), "{:?} lacks {part:?}", ran.stderr);
+    }
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn mistakes_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake").display().to_string();
+    let export = |more: &[&str]| run(&[&["export", "--to", &lake][..], more].concat());
+    refused(
+        &export(&["activites"]),
+        2,
+        &["activites", "did you mean \"activities\"?"],
+    );
+    refused(&export(&["--since", "yesterday"]), 2, &["--since", "yesterday", "90d"]);
+    refused(
+        &export(&["--since", "2026-02-01", "--until", "2026-01-01"]),
+        2,
+        &["--since", "--until", "not before"],
+    );
+    refused(&export(&["--sync", "full"]), 2, &["full", "full-table"]);
+    refused(&export(&["--memory", "1MiB"]), 2, &["--memory", "64MiB"]);
+    refused(&export(&["--rate", "fast"]), 2, &["--rate", "fast"]);
+    refused(&export(&["--region", "mars"]), 2, &["mars", "us", "eu"]);
+    refused(
+        &export(&["--api-url", "http://example.com"]),
+        2,
+        &["example.com", "https"],
+    );
+    refused(&export(&["--table", "customers"]), 2, &["--table", "STREAM=NAME"]);
+    refused(&export(&["--table", "customers=../x"]), 2, &["../x"]);
+    refused(
+        &export(&["--table", "customers=activities"]),
+        2,
+        &["would share the table"],
+    );
+    refused(&export(&["--lookback", "soon"]), 2, &["--lookback", "30d"]);
+    refused(&export(&["--config", "nowhere.toml"]), 2, &["nowhere.toml"]);
+    refused(&export(&["--token-file", "nowhere.key"]), 2, &["nowhere.key"]);
+    refused(&run(&["export"]), 2, &["--to"]);
+    refused(&run(&["export", "--to", "ftp://x/y"]), 2, &["ftp"]);
+    assert!(!folder.path().join("lake").exists(), "a mistake touched the lake");
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    let ran: Ran = binary().args(["export", "--to", "nowhere"]).output().unwrap().into();
+    refused(&ran, 2, &["CIO_TOKEN", "--token-file"]);
+}
+
+#[test]
+fn a_file_where_a_folder_is_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lake");
+    fs::write(&file, "not a folder").unwrap();
+    let path = file.display().to_string();
+    refused(&run(&["export", "--to", &path]), 6, &[&path, "folder"]);
+    let inside = file.join("deeper").display().to_string();
+    refused(&run(&["export", "--to", &inside]), 6, &["folder"]);
+}
+
+#[test]
+fn a_wrong_key_ends_the_run_before_any_table() {
+    let door = Door::open(small());
+    let lake = door.lake().display().to_string();
+    let url = door.sandbox.url();
+    let ran = run(&["export", "--to", &lake, "--api-url", &url]);
+    refused(&ran, 3, &["401", "CIO_TOKEN"]);
+    assert!(!door.lake().join("_manifest").exists());
+}
+
+#[test]
+fn every_stream_forbidden_is_exit_4() {
+    let door = Door::open(small());
+    door.change(|behaviour| behaviour.forbidden.extend(Endpoint::ALL));
+    let report = door.export(&[]).expect(4);
+    assert!(
+        report["streams"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|stream| stream["status"] == "forbidden")
+    );
+    assert!(!door.lake().join("_manifest").exists());
+}
+
+#[test]
+fn help_teaches() {
+    let help = run(&["--help"]);
+    for word in ["demo", "export", "sandbox", "Examples:", "Exit codes:"] {
+        assert!(help.stdout.contains(word), "{word}");
+    }
+    assert_eq!(help.code, 0);
+    let export = run(&["export", "--help"]);
+    let flags = [
+        "--api-url",
+        "--region",
+        "--token-file",
+        "--since",
+        "--until",
+        "--sync",
+        "--lookback",
+        "--rate",
+        "--concurrency",
+        "--memory",
+        "--temp-dir",
+        "--max-duration",
+        "--prefix",
+        "--table",
+        "--config",
+        "--now",
+        "--take-over",
+        "--allow-shrink",
+        "--report",
+        "--log-format",
+        "--quiet",
+        "--verbose",
+    ];
+    for flag in flags {
+        assert!(export.stdout.contains(flag), "{flag}");
+    }
+    assert!(export.stdout.lines().all(|line| line.chars().count() <= 100));
+}
+
+#[test]
+fn streams_and_completions_print() {
+    let list = run(&["streams"]);
+    assert!(list.stdout.contains("transactional_message_details"));
+    let columns = run(&["streams", "activities"]);
+    assert!(columns.stdout.contains("customer_identifiers.cio_id"));
+    let json: serde_json::Value = serde_json::from_str(&run(&["streams", "--json"]).stdout).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 5);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell]).stdout.contains("cio2parquet"));
+    }
+    refused(&run(&["streams", "customer"]), 2, &["did you mean \"customers\"?"]);
+}
+
+#[test]
+fn catalog_tells_what_is_there() {
+    let door = Door::open(small());
+    door.export(&[]).expect(0);
+    let lake = door.lake().display().to_string();
+    let text = door.run(&["catalog", "--to", &lake]);
+    assert!(text.stdout.contains("complete up to"), "{}", text.stdout);
+    let json: serde_json::Value =
+        serde_json::from_str(&door.run(&["catalog", "--to", &lake, "--json"]).stdout).unwrap();
+    let rows = |table: &str| {
+        json.as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["table"] == table)
+            .unwrap()["rows"]
+            .clone()
+    };
+    assert_eq!(rows("customers"), door.truth("customers").len());
+}
+
+#[test]
+fn the_key_is_nowhere() {
+    let door = Door::open(small());
+    let ran = door.export(&["-vv"]);
+    assert_eq!(ran.code, 0);
+    let key = door.sandbox.token();
+    assert!(!ran.stderr.contains(&key) && !ran.stdout.contains(&key));
+}

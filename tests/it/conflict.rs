@@ -1,0 +1,61 @@
+//! Two runs at one table: one writes, the other says so and touches nothing.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Door, binary, small};
+
+#[test]
+fn of_two_runs_one_is_turned_away() {
+    let door = Door::open(small());
+    door.change(|behaviour| behaviour.latency_ms = 300);
+    let lake = door.lake().display().to_string();
+    let mut first = binary()
+        .env("CIO_TOKEN", door.sandbox.token())
+        .env("CIO_API_URL", door.sandbox.url())
+        .args(["export", "customers", "--to", &lake, "--rate", "2", "-q"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !door.lake().join("_manifest/customers").is_dir() {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "the first run did not claim its table"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let second = door.export(&["customers"]);
+    let report = second.expect(7);
+    assert!(report["error"].as_str().unwrap().contains("is held by run"), "{report}");
+    assert!(first.wait().unwrap().success());
+    door.export(&["customers"]).expect(0);
+}
+
+#[test]
+fn the_claim_of_a_killed_run_is_taken_over_at_once() {
+    let door = Door::open(small());
+    door.change(|behaviour| behaviour.latency_ms = 300);
+    let lake = door.lake().display().to_string();
+    let mut first = binary()
+        .env("CIO_TOKEN", door.sandbox.token())
+        .env("CIO_API_URL", door.sandbox.url())
+        .args(["export", "--to", &lake, "-q"])
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !door.lake().join("_manifest/customers").is_dir() {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "the first run did not claim its table"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    door.change(|behaviour| behaviour.latency_ms = 0);
+    door.export(&[]).expect(0);
+    let staging = std::fs::read_dir(door.lake().join("_staging"));
+    let left = staging.map_or(0, |entries| entries.count());
+    assert_eq!(left, 0, "what the dead run left was not swept");
+}

@@ -1,0 +1,11 @@
+//! Through the door: the binary against the simulated workspace, compared with what that knows it served.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod calls;
+mod cli;
+mod conflict;
+mod docs;
+mod export;
+mod full_table;
+mod support;

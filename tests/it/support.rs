@@ -1,0 +1,164 @@
+//! A workspace, a lake, and the binary between them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cio2parquet::sandbox::{Behaviour, Sandbox, Workspace};
+use jiff::SignedDuration;
+use serde_json::Value;
+
+/// A small workspace, so that a test takes no longer than it must.
+pub fn small() -> Workspace {
+    Workspace {
+        people: 60,
+        messages: 6,
+        deliveries: 800,
+        activities: 600,
+        days: 120,
+        ..Workspace::default()
+    }
+}
+
+/// A running sandbox and a lake that belongs to the test.
+pub struct Door {
+    pub sandbox: Sandbox,
+    /// Serves the sandbox as long as the door is open.
+    _runtime: tokio::runtime::Runtime,
+    folder: tempfile::TempDir,
+}
+
+/// What a run of the binary came to.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Door {
+    /// A workspace that behaves in every odd way it usually does, without a rate limit.
+    pub fn open(workspace: Workspace) -> Self {
+        let unlimited = Behaviour {
+            rate: 0.0,
+            ..Behaviour::default()
+        };
+        Self::with(workspace, unlimited)
+    }
+
+    pub fn with(workspace: Workspace, behaviour: Behaviour) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let address = "127.0.0.1:0".parse().unwrap();
+        let sandbox = runtime.block_on(Sandbox::start(workspace, behaviour, address)).unwrap();
+        Self {
+            sandbox,
+            _runtime: runtime,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub fn lake(&self) -> PathBuf {
+        self.folder.path().join("lake")
+    }
+
+    /// `export` of everything at the sandbox's present clock, with more arguments.
+    pub fn export(&self, more: &[&str]) -> Ran {
+        let lake = self.lake().display().to_string();
+        let now = self.sandbox.now().to_string();
+        let mut args = vec![
+            "export", "--to", &lake, "--rate", "0", "--now", &now, "--report", "json",
+        ];
+        args.extend(more);
+        self.run(&args)
+    }
+
+    /// The binary with `args`, told where the sandbox is.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let mut command = binary();
+        command
+            .env("CIO_TOKEN", self.sandbox.token())
+            .env("CIO_API_URL", self.sandbox.url());
+        command.args(args).output().unwrap().into()
+    }
+
+    pub fn move_clock(&self, days: i64) {
+        let later = self.sandbox.now() + SignedDuration::from_hours(24 * days);
+        self.sandbox.set_now(later);
+    }
+
+    pub fn change(&self, edit: impl FnOnce(&mut Behaviour)) {
+        let mut behaviour = self.sandbox.behaviour();
+        edit(&mut behaviour);
+        self.sandbox.set_behaviour(behaviour);
+    }
+
+    pub fn truth(&self, stream: &str) -> Vec<Value> {
+        let lines = self.sandbox.truth(stream).unwrap();
+        lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
+    }
+
+    /// Every data file of the lake by its path, with its bytes.
+    pub fn data(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        files(&self.lake(), &mut found);
+        found.retain(|path, _| path.ends_with(".parquet"));
+        found
+    }
+
+    /// The newest version of a table's manifest.
+    pub fn manifest(&self, table: &str) -> Value {
+        let folder = self.lake().join("_manifest").join(table);
+        let mut names: Vec<PathBuf> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        names.sort();
+        serde_json::from_slice(&fs::read(names.last().unwrap()).unwrap()).unwrap()
+    }
+}
+
+/// The binary with an environment of its own.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cio2parquet"));
+    command
+        .env_remove("CIO_TOKEN")
+        .env_remove("CIO_REGION")
+        .env_remove("CIO_API_URL");
+    command
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    /// The report, after the exit code was as expected.
+    pub fn expect(&self, code: i32) -> Value {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+/// One stream's part of a report.
+pub fn stream<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let streams = report["streams"].as_array().unwrap();
+    streams.iter().find(|stream| stream["stream"] == name).unwrap()
+}
+
+fn files(folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.insert(path.display().to_string(), fs::read(&path).unwrap());
+        }
+    }
+}
