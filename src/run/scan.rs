@@ -56,9 +56,12 @@ struct Scan {
     buffer: SharedBuffer,
     /// Only in a full-table run.
     full: Option<FullTable>,
+    /// Rows that the runs set aside which this one goes on with.
+    rejected_before: u64,
     /// Rows older than this were not read yet.
     reached: Option<Timestamp>,
     committed: Instant,
+    began: Instant,
 }
 
 /// How a chain of pages came to its end.
@@ -81,9 +84,11 @@ impl Scan {
             table: Arc::clone(table),
             lower: plan.lower,
             buffer: reader.buffer()?,
+            rejected_before: full.as_ref().map_or(0, |full| full.rejected),
             full,
             reached: None,
             committed: Instant::now(),
+            began: Instant::now(),
         })
     }
 
@@ -134,9 +139,16 @@ impl Scan {
                 }
                 Err(ended) => return Err(ended),
             };
-            let Some(page) = page else { return Ok(Outcome::Done) };
-            if let (Some(ceiling), Some(newest)) = (ceiling.take(), page.newest)
-                && newest > ceiling
+            // An old cursor that leads to nothing at all has expired; a good one would have served a row.
+            let Some(page) = page else {
+                return Ok(if ceiling.is_some() {
+                    Outcome::Astray
+                } else {
+                    Outcome::Done
+                });
+            };
+            if let Some(newest) = page.newest
+                && ceiling.take().is_some_and(|ceiling| newest > ceiling)
             {
                 return Ok(Outcome::Astray);
             }
@@ -214,6 +226,7 @@ impl Scan {
         if let Some(full) = &mut self.full {
             full.scan = progress.clone();
             full.fetched += fetched.rows();
+            full.rejected = self.rejected_before + self.reader.tally.counts().rows.rejected;
             note(full, fetched, &proven)?;
             for one in &merged {
                 candidates(full, &one.path, &one.outcome.unfetched);
@@ -250,7 +263,7 @@ impl Scan {
         let Some((full, window)) = self
             .full
             .as_ref()
-            .and_then(|full| Some((full, removal_window(&self.reader.job, full)?)))
+            .and_then(|full| Some((full, removal_window(self.promised(), full)?)))
         else {
             return work;
         };
@@ -272,6 +285,14 @@ impl Scan {
         let untouched = stored.filter(|day| !touched.contains(&Some(*day)) && passed(*day));
         work.extend(untouched.map(|day| Work::inspect(Some(day), &proof)));
         work
+    }
+
+    /// What the API promises to serve by now begins here; it has moved on while the scan went on.
+    fn promised(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
+        let now = self.reader.job.ask.now.saturating_add(passed).unwrap_or(Timestamp::MAX);
+        now.saturating_sub(retention(&self.reader.job))
+            .unwrap_or(Timestamp::MIN)
     }
 
     /// Everything was read: lays in the rest, moves the mark, and takes away what is not served any more.
@@ -316,12 +337,17 @@ fn read_through(state: &mut TableState, plan: &ScanPlan, now: Timestamp, retenti
         });
     }
     state.asked_since = Some(state.asked_since.map_or(from, |before| before.min(from)));
-    state.mark = state.mark.max(Some(now));
+    // A scan that ended above the mark leaves a stretch unread; the mark waits for a run that reads it.
+    let joins = plan
+        .lower
+        .is_none_or(|lower| state.mark.is_none_or(|mark| lower <= mark));
+    if joins {
+        state.advance_mark(now);
+    }
 }
 
-/// The time for which a complete scan proves what is not served: what the API promises, up to the beginning of the scan.
-fn removal_window(job: &Job, full: &FullTable) -> Option<Window> {
-    let promised = full.now.saturating_sub(retention(job)).ok()?;
+/// The time for which a complete scan proves what is not served: what the API promises still, up to the beginning of the scan.
+fn removal_window(promised: Timestamp, full: &FullTable) -> Option<Window> {
     Window::new(full.from.map_or(promised, |from| from.max(promised)), full.now)
 }
 
