@@ -1,0 +1,90 @@
+"""The command under test: run to its end, started to be stopped, and what it says about itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sandbox import Sandbox, instant
+
+RUN_TIMEOUT = 120
+COMPLETE, INPUT, KEY, FORBIDDEN, API, STORAGE, HELD, GAPS, INTERRUPTED = 0, 2, 3, 4, 5, 6, 7, 8, 130
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The JSON report, alone on stdout."""
+        report: dict[str, Any] = json.loads(self.stdout)
+        return report
+
+    def stream(self, name: str) -> dict[str, Any]:
+        """What the report says about one stream."""
+        streams: list[dict[str, Any]] = self.report["streams"]
+        return next(stream for stream in streams if stream["stream"] == name)
+
+    def expect(self, *codes: int) -> Outcome:
+        """This outcome, if the exit code is one of `codes`."""
+        assert self.code in codes, f"exit code {self.code}, not {codes}\n{self.stderr}\n{self.stdout[:4000]}"
+        return self
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """`cio2parquet export` from one workspace into one lake."""
+
+    binary: Path
+    sandbox: Sandbox
+    lake: Path
+    flags: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, now: datetime | None = None) -> Outcome:
+        """Run to the end."""
+        process = self.start(*arguments, now=now)
+        try:
+            stdout, stderr = process.communicate(timeout=RUN_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+            raise AssertionError(f"no end after {RUN_TIMEOUT} s: {' '.join(arguments)}\n{stderr}") from None
+        return Outcome(process.returncode, stdout, stderr)
+
+    def start(self, *arguments: str, now: datetime | None = None) -> subprocess.Popen[str]:
+        """Start without waiting; the run's idea of now is the sandbox's clock unless said otherwise."""
+        clock = instant(now or self.sandbox.now)
+        command = [str(self.binary), "export", "--to", str(self.lake), "--api-url", self.sandbox.url]
+        command += ["--rate", "0", "--now", clock, "--report", "json", *self.flags, *arguments]
+        environment = clean_environment() | {"CIO_TOKEN": self.sandbox.token} | self.environment
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def run(binary: Path, *arguments: str, **environment: str) -> Outcome:
+    """Any command with exactly these arguments and no settings from outside."""
+    done = subprocess.run(
+        [str(binary), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT,
+        env=clean_environment() | environment,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without settings that the tests' user may have in it."""
+    ours = ("CIO_", "CIO2PARQUET_", "AWS_", "RUST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
