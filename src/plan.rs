@@ -9,7 +9,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::manifest::{Coverage, ScanProgress, SyncMode, TableState};
+use crate::manifest::{Coverage, FullTable, ScanProgress, SyncMode, TableState};
 use crate::stream::{Shape, Stream, Window, days, floor_day, next_day};
 
 /// Nothing younger than this is read where a range can be asked for: rows of the last moment may still be on their way in.
@@ -94,13 +94,24 @@ pub fn windows(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -
 
 /// The coverage of an unfinished full-table run that this one may go on with.
 fn continued<'a>(state: &'a TableState, ask: &Ask, since: Timestamp) -> Option<&'a Coverage> {
-    let progress = state.full_table.as_ref()?;
-    may_continue(progress.now, ask).then_some(())?;
-    (progress.from == Some(since) && progress.to == ask.until).then_some(&progress.done)
+    let progress = state
+        .full_table
+        .as_ref()
+        .filter(|progress| same_range(progress, ask, since));
+    progress.map(|progress| &progress.done)
+}
+
+/// Whether `progress` is young enough and about the range that begins at `since`.
+///
+/// A range that is said relative to now has moved on at midnight; what was read of the older one serves the newer one too.
+pub fn same_range(progress: &FullTable, ask: &Ask, since: Timestamp) -> bool {
+    may_continue(progress.now, ask)
+        && progress.from.is_some_and(|from| from <= since)
+        && progress.to == ask.until.map(ceil_day)
 }
 
 /// Whether an unfinished full-table run that began at `began` is young enough to be gone on with.
-pub fn may_continue(began: Timestamp, ask: &Ask) -> bool {
+fn may_continue(began: Timestamp, ask: &Ask) -> bool {
     ask.now.duration_since(began).abs() <= FULL_TABLE_KEEPS
 }
 
@@ -117,8 +128,9 @@ fn incremental(range: Window, window_days: u32, ask: &Ask, state: &TableState) -
         .unread()
         .into_iter()
         .flat_map(|(window, ids)| {
-            let rest = outside(window, &whole);
-            rest.into_iter().map(move |window| WindowTask {
+            let pieces = outside(window, &whole);
+            let pieces = pieces.into_iter().flat_map(move |piece| piece.split_days(window_days));
+            pieces.map(move |window| WindowTask {
                 window,
                 only: Some(ids.clone()),
             })
@@ -166,21 +178,23 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
         _ => SignedDuration::ZERO,
     };
     let since = ask.since.map(floor_day);
+    let promised = back(ask.now, retention);
+    let read = state.mark.or(state.scan.as_ref().map(|scan| scan.upper));
+    let lost = read.and_then(|read| Window::new(read, promised));
     if sync == SyncMode::FullTable {
         let progress = state.full_table.as_ref();
         let fits = progress.filter(|progress| may_continue(progress.now, ask) && progress.from == since);
         return ScanPlan {
             lower: since,
             resume: fits.and_then(|progress| progress.scan.clone()),
-            lost: None,
+            lost,
         };
     }
-    let promised = back(ask.now, retention);
     let lower = since.or_else(|| state.mark.map(|mark| lower_bound(mark, promised, ask, state)));
     ScanPlan {
         lower,
         resume: state.scan.clone(),
-        lost: state.mark.and_then(|mark| Window::new(mark, promised)),
+        lost,
     }
 }
 
@@ -293,6 +307,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_unread_over_years_is_asked_for_in_windows() {
+        let mut state = empty();
+        state.asked_since = Some(at("2024-11-01T00:00:00Z"));
+        state.mark = Some(at("2026-11-21T00:00:00Z"));
+        state
+            .coverage
+            .add(window("2024-11-01T00:00:00Z", "2026-11-21T00:00:00Z"), &[7]);
+        let stream = Catalog::load().unwrap().get("transactional_message_details").unwrap();
+        let tasks = windows(&stream, SyncMode::Incremental, &ask("2026-11-22T10:00:00Z", 5), &state).tasks;
+        let longest = tasks
+            .iter()
+            .map(|task| task.window.to.duration_since(task.window.from))
+            .max();
+        assert!(longest <= Some(days(31)), "{longest:?}");
+    }
+
+    #[test]
     fn a_clock_that_went_back_looks_back_from_itself() {
         let mut state = empty();
         state.asked_since = Some(at("2026-01-01T00:00:00Z"));
@@ -336,6 +367,9 @@ mod tests {
         state.mark = Some(at("2026-10-01T00:00:00Z"));
         let plan = scan(&stream, SyncMode::Incremental, &ask("2026-11-22T00:00:00Z", 7), &state);
         assert_eq!(plan.lower, Some(at("2026-09-24T00:00:00Z")));
-        assert_eq!(plan.lost, Some(window("2026-10-01T00:00:00Z", "2026-10-23T00:00:00Z")));
+        let lost = Some(window("2026-10-01T00:00:00Z", "2026-10-23T00:00:00Z"));
+        assert_eq!(plan.lost, lost);
+        let full = scan(&stream, SyncMode::FullTable, &ask("2026-11-22T00:00:00Z", 7), &state);
+        assert_eq!(full.lost, lost);
     }
 }

@@ -65,6 +65,14 @@ impl Coverage {
             .collect()
     }
 
+    /// Notes that transactional messages were asked for in none of the windows: nobody knew them when those were read.
+    pub fn owe(&mut self, ids: &[i64]) {
+        for covered in &mut self.0 {
+            *covered = Covered::new(covered.window(), &[&covered.unread[..], ids].concat());
+        }
+        self.normalize();
+    }
+
     /// Notes that transactional messages were read in `window` now; what is not covered stays so.
     pub fn read(&mut self, window: Window, ids: &[i64]) {
         let touched: Vec<Covered> = self.0.iter().filter_map(|covered| covered.within(window)).collect();

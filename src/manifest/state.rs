@@ -206,6 +206,8 @@ pub struct FullTable {
     pub candidates: BTreeMap<String, Vec<String>>,
     /// How many rows it has fetched.
     pub fetched: u64,
+    /// How many rows it has set aside: with any, what was not fetched may still be served.
+    pub rejected: u64,
     /// How many rows the table held when it began.
     pub stored: u64,
 }
@@ -222,6 +224,7 @@ impl FullTable {
             met: BTreeMap::new(),
             candidates: BTreeMap::new(),
             fetched: 0,
+            rejected: 0,
             stored,
         }
     }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use super::reject::hex;
+use super::settings::Job;
 use super::stored::StoredObject;
 use super::table::Table;
 use crate::columnar::inspect;
 use crate::error::{Error, Result};
-use crate::manifest::{DifferenceKind, PartitionFile, compare};
+use crate::manifest::{Difference, DifferenceKind, Gap, PartitionFile, TableState, compare};
 use crate::storage::{ObjectInfo, layout};
-use crate::stream::whole_day;
+use crate::stream::{Shape, day_of, days, whole_day};
 
 /// Bytes of an object that are hashed at a time.
 const CHUNK: u64 = 4 << 20;
@@ -24,13 +26,20 @@ struct Correction {
     differs: bool,
 }
 
+/// What was mended before the first request for rows.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// One sentence for everything that was found.
+    pub notices: Vec<String>,
+    /// One sentence for everything that is lost.
+    pub gaps: Vec<String>,
+}
+
 /// Finishes what earlier runs left: removals that are listed, and partitions that no version describes.
-///
-/// Answers one sentence for everything that was mended.
 ///
 /// # Errors
 /// Storage, when a stored partition cannot be read; Held.
-pub async fn settle(table: &Arc<Table>) -> Result<Vec<String>> {
+pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
     let mut writer = table.writer().await;
     if !writer.state().removing.is_empty() {
         let outcome = writer.finish_removals().await?;
@@ -38,60 +47,96 @@ pub async fn settle(table: &Arc<Table>) -> Result<Vec<String>> {
     }
     let state = writer.state().clone();
     drop(writer);
-    let name = &table.job.table;
-    let listing = table.run.storage.list(name).await?;
+    let listing = table.run.storage.list(&table.job.table).await?;
+    let mut settled = Settled::default();
     let mut corrections = Vec::new();
-    let mut told = Vec::new();
-    for difference in compare(&listing, name, &state) {
-        let path = difference.path.clone();
-        match (difference.kind, &difference.info) {
-            (DifferenceKind::Foreign, _) => {
-                told.push(format!(
-                    "{name}/{path} is not an object of this table; readers of the folder will trip over it"
+    for difference in compare(&listing, &table.job.table, &state) {
+        corrections.extend(judge(table, difference, &mut settled).await?);
+    }
+    if !corrections.is_empty() {
+        let job = &table.job;
+        table
+            .commit(|state| corrections.into_iter().for_each(|one| one.enter(job, state)))
+            .await?;
+    }
+    Ok(settled)
+}
+
+async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled) -> Result<Option<Correction>> {
+    let Difference {
+        path,
+        kind,
+        info,
+        entry,
+    } = difference;
+    let place = layout::object_path(&table.job.table, &path);
+    match (kind, info) {
+        (DifferenceKind::Foreign, _) => {
+            settled.notices.push(format!(
+                "{place} is not an object of this table; readers of the folder will trip over it"
+            ));
+            Ok(None)
+        }
+        (DifferenceKind::Missing, _) | (_, None) => {
+            if is_served(&table.job, layout::partition_date(&path)) {
+                settled
+                    .notices
+                    .push(format!("{place} is gone from the lake; its rows are asked for again"));
+            } else {
+                settled.gaps.push(format!(
+                    "{place} is gone from the lake and its rows are not served any more"
                 ));
             }
-            (DifferenceKind::Missing, _) | (_, None) => {
-                told.push(format!(
-                    "{name}/{path} is gone from the lake; its rows are asked for again"
-                ));
-                corrections.push(Correction {
-                    path,
-                    file: None,
-                    differs: true,
-                });
+            let differs = true;
+            Ok(Some(Correction {
+                path,
+                file: None,
+                differs,
+            }))
+        }
+        (_, Some(info)) => {
+            let file = read(table, &info).await?;
+            let differs = entry.is_none_or(|entry| entry.sha256 != file.sha256);
+            if differs {
+                settled.notices.push(format!("adopted {place} with {} rows", file.rows));
             }
-            (_, Some(info)) => {
-                let file = read(table, info).await?;
-                let known = difference.entry.as_ref();
-                let differs = known.is_none_or(|entry| entry.sha256 != file.sha256);
-                if differs {
-                    told.push(format!("adopted {name}/{path} with {} rows", file.rows));
-                }
-                corrections.push(Correction {
-                    path,
-                    file: Some(file),
-                    differs,
+            let file = Some(file);
+            Ok(Some(Correction { path, file, differs }))
+        }
+    }
+}
+
+/// Whether the API still serves what the partition of `day` held.
+fn is_served(job: &Job, day: Option<Date>) -> bool {
+    let since = |days_back: u32| job.ask.now.saturating_sub(days(days_back)).map_or(Date::MIN, day_of);
+    match job.stream.sync {
+        Shape::List | Shape::Windows { .. } => true,
+        Shape::Scan { retention_days, .. } => day.is_none_or(|day| day > since(retention_days)),
+        Shape::Snapshot => day == Some(day_of(job.ask.now)),
+    }
+}
+
+impl Correction {
+    fn enter(self, job: &Job, state: &mut TableState) {
+        let day = layout::partition_date(&self.path);
+        if let (true, Some(window)) = (self.differs, day.and_then(whole_day)) {
+            state.coverage.uncover(window);
+            if let Some(full) = &mut state.full_table {
+                full.done.uncover(window);
+            }
+            if self.file.is_none() && !is_served(job, day) {
+                state.gaps.push(Gap {
+                    from: window.from,
+                    to: window.to,
+                    reason: "the partition is gone and the API does not serve it any more".to_owned(),
                 });
             }
         }
+        match self.file {
+            Some(file) => state.partitions.insert(self.path, file),
+            None => state.partitions.remove(&self.path),
+        };
     }
-    if corrections.is_empty() {
-        return Ok(told);
-    }
-    let commit = table.commit(|state| {
-        for correction in corrections {
-            let day = layout::partition_date(&correction.path);
-            if let (true, Some(window)) = (correction.differs, day.and_then(whole_day)) {
-                state.coverage.uncover(window);
-            }
-            match correction.file {
-                Some(file) => state.partitions.insert(correction.path, file),
-                None => state.partitions.remove(&correction.path),
-            };
-        }
-    });
-    commit.await?;
-    Ok(told)
 }
 
 async fn read(table: &Arc<Table>, info: &ObjectInfo) -> Result<PartitionFile> {

@@ -279,8 +279,9 @@ impl Lane {
             .fetch(&request, &self.reader.meter, |_| async { Ok(()) })
             .await;
         self.refused = match outcome {
-            // A message that vanished between the list and this request says nothing about the right to read.
-            Ok(()) | Err(FetchError::NotFound(_)) => None,
+            Ok(()) => None,
+            // What one message answers says nothing about the right to read the others.
+            Err(FetchError::NotFound(_) | FetchError::Refused(_)) if stream.fetch.each.is_some() => None,
             Err(error) => Some(error.into()),
         };
     }
@@ -340,9 +341,9 @@ impl Lane {
 
     async fn work(&self, table: &Arc<Table>) -> Result<(), Ended> {
         let reader = &self.reader;
-        for text in adopt::settle(table).await? {
-            reader.notice(text);
-        }
+        let settled = adopt::settle(table).await?;
+        settled.notices.into_iter().for_each(|text| reader.notice(text));
+        reader.tally.counts().gaps.extend(settled.gaps);
         match reader.job.stream.sync {
             Shape::List => list::export(reader, table).await,
             Shape::Scan { .. } => scan::export(reader, table).await,

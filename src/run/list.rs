@@ -41,7 +41,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     table
         .commit(|state| {
             enter(state, &merged);
-            state.mark = state.mark.max(Some(mark));
+            state.advance_mark(mark);
         })
         .await?;
     reader.tally.counts().committed = true;
@@ -52,6 +52,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
                 .map(|one| (one.path, one.outcome.unfetched))
                 .collect(),
             fetched: fetched.rows(),
+            rejected: reader.tally.counts().rows.rejected,
             ..FullTable::begin(mark, None, None, stored)
         };
         remove(table, &reader.tally, &full).await?;

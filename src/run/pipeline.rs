@@ -68,6 +68,8 @@ pub type SharedBuffer = Arc<Mutex<RunBuffer>>;
 /// What a page said about its rows, besides the rows.
 #[derive(Debug, Clone, Default)]
 pub struct PageFacts {
+    /// Rows that were set aside.
+    pub rejected: usize,
     /// The newest time in the page.
     pub newest: Option<Timestamp>,
     /// The time of the last row.
@@ -227,6 +229,7 @@ impl Chain {
         let times = times(&self.reader.job, &page.rows);
         let at = |micros: i64| Timestamp::from_microsecond(micros).ok();
         PageFacts {
+            rejected: page.rejected.len(),
             newest: times.and_then(arrow::compute::max).and_then(at),
             last: times
                 .filter(|times| !times.is_empty())

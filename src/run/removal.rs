@@ -31,6 +31,13 @@ pub async fn remove(table: &Arc<Table>, tally: &Tally, full: &FullTable) -> Resu
     if doomed == 0 {
         return Ok(());
     }
+    if full.rejected > 0 {
+        tally.counts().gaps.push(format!(
+            "{doomed} rows of table {:?} were left although they were not served: {} rows were set aside that may be theirs",
+            table.job.table, full.rejected
+        ));
+        return Ok(());
+    }
     // What this run has added says nothing about what it may take away.
     let stored = full.stored;
     let too_many = stored > SMALL && doomed * 2 > stored;

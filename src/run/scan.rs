@@ -15,7 +15,7 @@ use std::time::Instant;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::committer::{Work, enter, merge_all};
+use super::committer::{Work, day, enter, merge_all};
 use super::event::RunEvent;
 use super::pipeline::{Chain, Ended, PageFacts, Reader, SharedBuffer, drain};
 use super::removal::{remove, spare};
@@ -53,12 +53,17 @@ struct Scan {
     reader: Arc<Reader>,
     table: Arc<Table>,
     lower: Option<Timestamp>,
+    /// When the scan began, in whichever run: the mark once it is complete, so that the next lookback counts from there.
+    upper: Timestamp,
     buffer: SharedBuffer,
     /// Only in a full-table run.
     full: Option<FullTable>,
+    /// Rows that the runs set aside which this one goes on with.
+    rejected_before: u64,
     /// Rows older than this were not read yet.
     reached: Option<Timestamp>,
     committed: Instant,
+    began: Instant,
 }
 
 /// How a chain of pages came to its end.
@@ -80,10 +85,13 @@ impl Scan {
             reader: Arc::clone(reader),
             table: Arc::clone(table),
             lower: plan.lower,
+            upper: plan.resume.as_ref().map_or(job.ask.now, |before| before.upper),
             buffer: reader.buffer()?,
+            rejected_before: full.as_ref().map_or(0, |full| full.rejected),
             full,
             reached: None,
             committed: Instant::now(),
+            began: Instant::now(),
         })
     }
 
@@ -134,9 +142,16 @@ impl Scan {
                 }
                 Err(ended) => return Err(ended),
             };
-            let Some(page) = page else { return Ok(Outcome::Done) };
-            if let (Some(ceiling), Some(newest)) = (ceiling.take(), page.newest)
-                && newest > ceiling
+            // An old cursor that leads to nothing at all has expired; a good one would have served a row.
+            let Some(page) = page else {
+                return Ok(if ceiling.is_some() {
+                    Outcome::Astray
+                } else {
+                    Outcome::Done
+                });
+            };
+            if let Some(newest) = page.newest
+                && ceiling.take().is_some_and(|ceiling| newest > ceiling)
             {
                 return Ok(Outcome::Astray);
             }
@@ -184,7 +199,7 @@ impl Scan {
 
     fn progress(&self, reached: Timestamp, cursor: Option<String>) -> ScanProgress {
         ScanProgress {
-            upper: self.reader.job.ask.now,
+            upper: self.upper,
             lower: self.lower,
             reached,
             cursor,
@@ -211,17 +226,23 @@ impl Scan {
             .filter_map(|work| work.day)
             .collect();
         let merged = merge_all(&self.table, &self.reader.tally, work).await?;
+        let promised = self.promised();
         if let Some(full) = &mut self.full {
             full.scan = progress.clone();
             full.fetched += fetched.rows();
-            note(full, fetched, &proven)?;
-            for one in &merged {
+            full.rejected = self.rejected_before + self.reader.tally.counts().rows.rejected;
+            if let Some(window) = removal_window(promised, full) {
+                note(full, fetched, &proven, window)?;
+            }
+            let passed = |path: &str| layout::partition_date(path).is_some_and(|day| proven.contains(&day));
+            for one in merged.iter().filter(|one| passed(&one.path)) {
                 candidates(full, &one.path, &one.outcome.unfetched);
             }
         }
         let full = self.full.clone();
         let ask = self.reader.job.ask;
         let retention = retention(&self.reader.job);
+        let upper = self.upper;
         let commit = self.table.commit(move |state| {
             enter(state, &merged);
             if full.is_none() {
@@ -229,7 +250,8 @@ impl Scan {
             }
             state.full_table = full;
             if let End::Through(plan) = end {
-                read_through(state, plan, ask.now, retention);
+                state.scan = None;
+                read_through(state, plan, upper, ask.now, retention);
             }
         });
         commit.await?;
@@ -250,7 +272,7 @@ impl Scan {
         let Some((full, window)) = self
             .full
             .as_ref()
-            .and_then(|full| Some((full, removal_window(&self.reader.job, full)?)))
+            .and_then(|full| Some((full, removal_window(self.promised(), full)?)))
         else {
             return work;
         };
@@ -272,6 +294,14 @@ impl Scan {
         let untouched = stored.filter(|day| !touched.contains(&Some(*day)) && passed(*day));
         work.extend(untouched.map(|day| Work::inspect(Some(day), &proof)));
         work
+    }
+
+    /// What the API promises to serve by now begins here; it has moved on while the scan went on.
+    fn promised(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
+        let now = self.reader.job.ask.now.saturating_add(passed).unwrap_or(Timestamp::MAX);
+        now.saturating_sub(retention(&self.reader.job))
+            .unwrap_or(Timestamp::MIN)
     }
 
     /// Everything was read: lays in the rest, moves the mark, and takes away what is not served any more.
@@ -302,7 +332,7 @@ enum End<'a> {
 }
 
 /// The scan has reached its bound: the mark moves, and what it covers is covered.
-fn read_through(state: &mut TableState, plan: &ScanPlan, now: Timestamp, retention: SignedDuration) {
+fn read_through(state: &mut TableState, plan: &ScanPlan, upper: Timestamp, now: Timestamp, retention: SignedDuration) {
     let promised = now.saturating_sub(retention).unwrap_or(Timestamp::MIN);
     let from = plan.lower.map_or(promised, |lower| lower.max(promised));
     if let Some(window) = Window::new(from, now) {
@@ -316,12 +346,17 @@ fn read_through(state: &mut TableState, plan: &ScanPlan, now: Timestamp, retenti
         });
     }
     state.asked_since = Some(state.asked_since.map_or(from, |before| before.min(from)));
-    state.mark = state.mark.max(Some(now));
+    // A scan that ended above the mark leaves a stretch unread; the mark waits for a run that reads it.
+    let joins = plan
+        .lower
+        .is_none_or(|lower| state.mark.is_none_or(|mark| lower <= mark));
+    if joins {
+        state.advance_mark(upper);
+    }
 }
 
-/// The time for which a complete scan proves what is not served: what the API promises, up to the beginning of the scan.
-fn removal_window(job: &Job, full: &FullTable) -> Option<Window> {
-    let promised = full.now.saturating_sub(retention(job)).ok()?;
+/// The time for which a complete scan proves what is not served: what the API promises still, up to the beginning of the scan.
+fn removal_window(promised: Timestamp, full: &FullTable) -> Option<Window> {
     Window::new(full.from.map_or(promised, |from| from.max(promised)), full.now)
 }
 
@@ -332,32 +367,30 @@ fn retention(job: &Job) -> SignedDuration {
     }
 }
 
-/// Remembers the keys met in days that are not passed yet, and spares those met in days that are.
-fn note(full: &mut FullTable, fetched: &Arc<Fetched>, proven: &HashSet<Date>) -> Result<(), Ended> {
+/// Remembers the keys met in days of `window` that are not passed yet, and spares those met in days that are.
+fn note(full: &mut FullTable, fetched: &Arc<Fetched>, proven: &HashSet<Date>, window: Window) -> Result<(), Ended> {
     for key in fetched.partitions() {
-        let Some(day) = super::committer::day(&key) else {
+        let Some((day, whole)) = day(&key).and_then(|day| Some((day, whole_day(day)?))) else {
             continue;
         };
         let path = layout::partition_name(Some(day));
-        let done = whole_day(day).is_some_and(|day| full.done.uncovered(day).is_empty());
-        if done {
+        if full.done.uncovered(whole).is_empty() {
             spare(&mut full.candidates, &path, fetched)?;
-        } else if !proven.contains(&day) {
+        } else if !proven.contains(&day) && whole.intersection(&window).is_some() {
             full.met.entry(path).or_default().extend(fetched.keys(&key)?);
         }
     }
-    for window in proven.iter().filter_map(|day| whole_day(*day)) {
-        full.done.add(window, &[]);
+    for whole in proven.iter().filter_map(|day| whole_day(*day)) {
+        full.done.add(whole, &[]);
     }
     Ok(())
 }
 
 /// Enters stored rows of a proven day that were not served, except those met before.
 fn candidates(full: &mut FullTable, path: &str, unfetched: &[String]) {
-    if unfetched.is_empty() {
-        return;
-    }
     let met: HashSet<String> = full.met.remove(path).unwrap_or_default().into_iter().collect();
-    let missing = unfetched.iter().filter(|key| !met.contains(*key)).cloned();
-    full.candidates.entry(path.to_owned()).or_default().extend(missing);
+    let missing: Vec<String> = unfetched.iter().filter(|key| !met.contains(*key)).cloned().collect();
+    if !missing.is_empty() {
+        full.candidates.entry(path.to_owned()).or_default().extend(missing);
+    }
 }

@@ -44,7 +44,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
         .commit(|state| {
             enter(state, &merged);
             state.transactional_messages = remembered;
-            state.mark = state.mark.max(Some(mark));
+            state.advance_mark(mark);
         })
         .await?;
     reader.tally.counts().committed = true;

@@ -86,14 +86,27 @@ struct ReadWindow {
     window: Window,
     whole: bool,
     fetched: Arc<Fetched>,
-    answered: HashSet<i64>,
-    unread: HashSet<i64>,
+    answers: Answers,
     _open: OwnedSemaphorePermit,
+}
+
+/// The messages of a window by what they answered.
+#[derive(Default)]
+struct Answers {
+    /// Read to the end.
+    read: HashSet<i64>,
+    /// Of those, the ones of which every row could be read: only they prove what is not served any more.
+    proven: HashSet<i64>,
+    /// Not read.
+    unread: HashSet<i64>,
 }
 
 /// What one message answered in one window.
 enum Answer {
-    Read,
+    /// To the end; some rows may have been set aside.
+    Read {
+        rejected: usize,
+    },
     Missing,
     Unreadable(String),
 }
@@ -104,8 +117,8 @@ enum Answer {
 /// Whatever ends the stream early; committed windows stay.
 pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) -> Result<(), Ended> {
     let job = &reader.job;
-    let state = table.state().await;
-    let parents = Arc::new(Parents::new(listed, &state));
+    let parents = Arc::new(Parents::new(listed, &table.state().await));
+    let state = owe_newcomers(table, &parents).await?;
     let plan = plan::windows(&job.stream, job.sync, &job.ask, &state);
     let units = plan.tasks.len() as u64;
     (reader.run.listener)(RunEvent::Started {
@@ -121,6 +134,25 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
         read = &mut read => (commit.await?, read?),
     };
     committer.finish(&missing).await
+}
+
+/// A window was complete for the messages known when it was read: one that is known only now is owed in all of them.
+async fn owe_newcomers(table: &Arc<Table>, parents: &Parents) -> Result<TableState> {
+    let state = table.state().await;
+    let known: HashSet<i64> = state.transactional_messages.iter().map(|known| known.id).collect();
+    let newcomers: Vec<i64> = parents.ids.iter().copied().filter(|id| !known.contains(id)).collect();
+    if newcomers.is_empty() || (state.coverage.is_empty() && state.full_table.is_none()) {
+        return Ok(state);
+    }
+    let remembered = parents.remember(&parents.gone);
+    let commit = table.commit(|state| {
+        state.coverage.owe(&newcomers);
+        // What an unfinished full-table run has proven, it has proven without them.
+        state.full_table = None;
+        state.transactional_messages = remembered;
+    });
+    commit.await?;
+    Ok(table.state().await)
 }
 
 /// Reads every task in order, some of them at once; answers the messages that answered 404.
@@ -148,13 +180,12 @@ async fn read_all(
         }
     });
     let mut reads = pin!(reads.buffered(OPEN_WINDOWS));
-    while let Some(((window, whole, fetched, answered, unread), permit)) = reads.try_next().await? {
+    while let Some(((window, whole, fetched, answers), permit)) = reads.try_next().await? {
         let read = ReadWindow {
             window,
             whole,
             fetched,
-            answered,
-            unread,
+            answers,
             _open: permit,
         };
         if windows.send(read).await.is_err() {
@@ -166,7 +197,7 @@ async fn read_all(
     Ok(missing.clone())
 }
 
-type WindowRows = (Window, bool, Arc<Fetched>, HashSet<i64>, HashSet<i64>);
+type WindowRows = (Window, bool, Arc<Fetched>, Answers);
 
 /// Asks every message of `task`, as many at once as the run allows.
 async fn read_window(
@@ -200,36 +231,40 @@ async fn read_window(
         }
     });
     let mut answers = pin!(answers.buffer_unordered(reader.run.settings.concurrency));
-    let (mut answered, mut unread) = (HashSet::new(), HashSet::new());
+    let mut sorted = Answers::default();
     while let Some((id, answer)) = answers.try_next().await? {
         match answer {
-            Answer::Read => {
-                answered.insert(id);
+            Answer::Read { rejected } => {
+                sorted.read.insert(id);
+                if rejected == 0 {
+                    sorted.proven.insert(id);
+                }
             }
             Answer::Missing => {
                 let first = missing.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
                 if let Some(text) = parents.tell_missing(id, &reader.job.stream.stream).filter(|_| first) {
                     reader.tally.counts().gaps.push(text);
                 }
-                unread.insert(id);
+                sorted.unread.insert(id);
             }
             Answer::Unreadable(why) => {
                 reader.tally.counts().gaps.push(why);
-                unread.insert(id);
+                sorted.unread.insert(id);
             }
         }
     }
     let fetched = drain(&reader, buffer).await?;
-    Ok((window, whole, fetched, answered, unread))
+    Ok((window, whole, fetched, sorted))
 }
 
 async fn ask(reader: &Arc<Reader>, id: i64, window: Window, buffer: &SharedBuffer) -> Result<Answer, Ended> {
     let request = Request::of(&reader.job.stream, Some(id)).between(window);
     let mut chain = reader.chain(request, Some(id));
+    let mut rejected = 0;
     loop {
         match chain.next(buffer).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(Answer::Read),
+            Ok(Some(page)) => rejected += page.rejected,
+            Ok(None) => return Ok(Answer::Read { rejected }),
             Err(Ended::Fetch(FetchError::NotFound(_))) => return Ok(Answer::Missing),
             Err(Ended::Fetch(error @ (FetchError::Refused(_) | FetchError::Forbidden(_)))) => {
                 return Ok(Answer::Unreadable(Error::from(error).chain()));
@@ -278,7 +313,7 @@ impl Committer {
         let proof = self.full.is_some().then(|| {
             Arc::new(Proof {
                 window: Some(window),
-                transactional_ids: Some(read.answered.clone()),
+                transactional_ids: Some(read.answers.proven),
             })
         });
         let mut work = Work::upsert(&read.fetched, proof.as_ref());
@@ -298,16 +333,15 @@ impl Committer {
             full.done.add(window, &[]);
             full.fetched += read.fetched.rows();
         }
-        let mut unread: Vec<i64> = read.unread.into_iter().collect();
-        unread.sort_unstable();
-        let (since, full, answered) = (self.since, self.full.clone(), read.answered);
+        let unread: Vec<i64> = read.answers.unread.into_iter().collect();
+        let answered: Vec<i64> = read.answers.read.into_iter().collect();
+        let (since, full) = (self.since, self.full.clone());
         let remembered = self.parents.remember(&self.parents.gone);
         let commit = self.table.commit(move |state| {
             enter(state, &merged);
             if read.whole {
                 state.coverage.add(window, &unread);
             } else {
-                let answered: Vec<i64> = answered.into_iter().collect();
                 state.coverage.read(window, &answered);
             }
             state.transactional_messages = remembered;
@@ -343,9 +377,9 @@ impl Committer {
 /// The progress to go on with, or a new one.
 fn progress(job: &Job, state: &TableState, since: Timestamp) -> FullTable {
     let before = state.full_table.clone();
-    let fits = before
-        .filter(|full| plan::may_continue(full.now, &job.ask) && full.from == Some(since) && full.to == job.ask.until);
-    fits.unwrap_or_else(|| FullTable::begin(job.ask.now, Some(since), job.ask.until, state.rows()))
+    let fits = before.filter(|full| plan::same_range(full, &job.ask, since));
+    let until = job.ask.until.map(plan::ceil_day);
+    fits.unwrap_or_else(|| FullTable::begin(job.ask.now, Some(since), until, state.rows()))
 }
 
 /// The days inside `window` for which something is stored.
