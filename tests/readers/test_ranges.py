@@ -100,6 +100,21 @@ def test_an_outage_leaves_no_hole(outage: str, start_sandbox: StartSandbox, expo
     assert_same(changed, {key: row for key, row in stored.items() if row["transactional_id"] in present})
 
 
+def test_the_newest_minute_is_left_for_the_next_run(start_sandbox: StartSandbox, exporter: MakeExporter) -> None:
+    """What may still be on its way is not read, and the next run begins exactly there."""
+    sandbox = start_sandbox(deliveries=20_000, messages=3, people=100, activities=100, days=1)
+    export = exporter(sandbox)
+    now = seconds(sandbox.now)
+    export.run(DETAILS, "--since", "1d", "-q").expect(COMPLETE)
+    assert served(sandbox, now - 60, now), "nothing was sent in the newest minute"
+    assert_same(served(sandbox, floor_day(now - DAY), now - 60), read(export.lake))
+    sandbox.advance("90s")
+    export.run(DETAILS, "--lookback", "0s", "-q").expect(COMPLETE)
+    assert {key for key, row in read(export.lake).items() if row["created"] >= now - 60} == served(
+        sandbox, now - 60, now + 30
+    ).keys()
+
+
 def test_metrics_and_lists_take_no_range(start_sandbox: StartSandbox, exporter: MakeExporter) -> None:
     """`--since` is about streams that have a time; the others are exported as ever."""
     sandbox = start_sandbox(**SMALL)

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from compare import by_key
+from compare import assert_same, by_key
+from expected import ACTIVITIES_LOOKBACK, SETTLING, Truth, observe
 from exporter import COMPLETE, HELD, INTERRUPTED, RUN_TIMEOUT, Exporter, Outcome
 from lake import data_files, read_duckdb, tables
-from sandbox import STREAMS, Row, Sandbox
+from sandbox import ACTIVITIES, DETAILS, STREAMS, Row, Sandbox
 
 KILLS = int(os.environ.get("KILLS", "6"))
 """In each of the six scenarios; `KILLS=100` for a long night."""
@@ -168,6 +169,43 @@ def test_a_reader_during_a_run_sees_every_key_once(scenario: Scenario, tmp_path:
     Outcome(process.returncode, stdout, stderr).expect(COMPLETE)
     assert looks > 0
     assert_finished(scenario, exporter)
+
+
+@pytest.mark.parametrize("how", SIGNALS, ids=["kill", "interrupt"])
+@pytest.mark.parametrize("sync", ["incremental", "full-table"])
+def test_stopped_and_gone_on_with_two_days_later(binary: Path, sync: str, how: signal.Signals, tmp_path: Path) -> None:
+    """What was read is not lost, and what happened meanwhile is not missed.
+
+    The lookback counts from the beginning of the scan that was broken off, so a row that arrived meanwhile, dated into
+    what had been read by then, is found by the run after.
+    """
+    chance = random.Random(f"{how.name} {sync}")
+    with Sandbox(binary, **WORKSPACE) as sandbox:
+        exporter = Exporter(binary, sandbox, tmp_path / "lake", ("--sync", sync, "-q"), COMMIT_OFTEN)
+        before = observe(sandbox)
+        for _ in range(3):
+            stop_after(exporter.start(), chance.uniform(0.1, 0.9), how)
+        sandbox.advance("49h")
+        after = observe(sandbox)
+        for _ in range(2):
+            exporter.run().expect(COMPLETE)
+    for stream in STREAMS:
+        old, new = before.rows[stream], after.rows[stream]
+        wanted = {key for key, row in new.items() if key in old or is_promised(stream, row, sync, before, after)}
+        read = by_key(stream, read_duckdb(exporter.lake / stream))
+        assert wanted <= read.keys(), f"{stream}: {len(wanted - read.keys())} rows are missing"
+        assert read.keys() <= old.keys() | new.keys()
+        same = {key for key in wanted if key not in old or sync == "full-table"}
+        assert_same({key: new[key] for key in same}, {key: read[key] for key in same})
+
+
+def is_promised(stream: str, row: Row, sync: str, before: Truth, after: Truth) -> bool:
+    """Whether a row that came while nobody looked has to be found."""
+    if stream == DETAILS:
+        return bool(row["created"] < after.now - SETTLING)
+    if stream == ACTIVITIES and sync == "incremental":
+        return bool(row["timestamp"] >= before.now - ACTIVITIES_LOOKBACK)
+    return True
 
 
 Start = Callable[..., Sandbox]
