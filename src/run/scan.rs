@@ -310,8 +310,8 @@ impl Scan {
         self.lay(&fetched, End::Through(plan)).await?;
         if let Some(lost) = plan.lost {
             let text = format!(
-                "{}: what happened from {} to {} may not be served any more; the manifest lists it as a gap",
-                self.reader.job.stream.stream, lost.from, lost.to
+                "what happened from {} to {} may not be served any more; the manifest lists it as a gap",
+                lost.from, lost.to
             );
             self.reader.tally.counts().gaps.push(text);
         }

@@ -66,7 +66,7 @@ impl Parents {
     }
 
     /// A sentence for a 404, unless it was told before.
-    pub fn tell_missing(&self, id: i64, stream: &str) -> Option<String> {
+    pub fn tell_missing(&self, id: i64) -> Option<String> {
         if self.gone.contains(&id) {
             return None;
         }
@@ -76,7 +76,7 @@ impl Parents {
             "and is listed no more"
         };
         Some(format!(
-            "{stream}: transactional message {id} answers 404 {list}; its stored rows stay"
+            "transactional message {id} answers 404 {list}; its stored rows stay"
         ))
     }
 }
@@ -242,7 +242,7 @@ async fn read_window(
             }
             Answer::Missing => {
                 let first = missing.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-                if let Some(text) = parents.tell_missing(id, &reader.job.stream.stream).filter(|_| first) {
+                if let Some(text) = parents.tell_missing(id).filter(|_| first) {
                     reader.tally.counts().gaps.push(text);
                 }
                 sorted.unread.insert(id);
