@@ -19,7 +19,7 @@ from sandbox import ACTIVITIES, CUSTOMERS, DETAILS, MESSAGES, METRICS, STREAMS, 
 StartSandbox = Callable[..., Sandbox]
 MakeExporter = Callable[..., Exporter]
 
-SMALL = {"deliveries": 4_000, "activities": 4_000, "people": 400, "messages": 12}
+SMALL = {"deliveries": 4_000, "activities": 4_000, "people": 400, "messages": 12, "days": 100}
 FULL = ("--sync", "full-table", "-q")
 
 
@@ -91,27 +91,18 @@ def test_other_rows_are_replaced_whole(start_sandbox: StartSandbox, exporter: Ma
 
 
 def test_a_table_does_not_shrink_by_half_without_leave(start_sandbox: StartSandbox, exporter: MakeExporter) -> None:
-    """It stays as it is, with what is new laid over it; the exit code and the report say so."""
-    first, second = start_sandbox(seed=1, **SMALL), start_sandbox(seed=2, **SMALL)
-    before, after = observe(first), observe(second)
+    """The key of another workspace, say: nothing goes, and the exit code and the report say so."""
+    first, second = start_sandbox(seed=1, **SMALL), start_sandbox(seed=2, **SMALL | {"people": 100})
     exporter(first).run("-q").expect(COMPLETE)
     other = exporter(second)
+    before = {stream: read(other.lake, stream).keys() for stream in STREAMS}
     outcome = other.run(*FULL).expect(GAPS)
     for stream in (ACTIVITIES, CUSTOMERS, DETAILS):
         told = outcome.stream(stream)
-        assert told["status"] == "gaps"
+        assert told["status"] == "gaps", stream
         assert "--allow-shrink" in told["error"]
-        assert before.rows[stream].keys() & read(other.lake, stream).keys() == asked(before.rows[stream], stream, other)
-    assert after.rows[CUSTOMERS].keys() <= read(other.lake, CUSTOMERS).keys()
-
-
-def asked(rows: Rows, stream: str, export: Exporter) -> set[tuple[str, ...]]:
-    """The keys that a first run at this clock puts into the lake."""
-    if stream != DETAILS:
-        return set(rows)
-    now = int(export.sandbox.now.timestamp())
-    first = (now - 365 * 86_400) // 86_400 * 86_400
-    return {key for key, row in rows.items() if first <= row["created"] < now - 60}
+        assert told["rows"]["removed"] == 0
+        assert before[stream] <= read(other.lake, stream).keys()
 
 
 EMPTY: dict[str, list[Row]] = {
@@ -137,22 +128,20 @@ def test_an_empty_answer_takes_nothing_away(where: str, start_sandbox: StartSand
         assert "--allow-shrink" in outcome.stream(where)["error"]
 
 
-@pytest.mark.parametrize("fault", ["no_envelope", "repeat_cursor", "html", "truncated"])
+@pytest.mark.parametrize("fault", ["no_envelope", "repeat_cursor", "truncated"])
+@pytest.mark.parametrize("endpoint", [CUSTOMERS, ACTIVITIES])
 def test_a_broken_answer_ends_the_stream_and_takes_nothing_away(
-    fault: str, start_sandbox: StartSandbox, exporter: MakeExporter
+    endpoint: str, fault: str, start_sandbox: StartSandbox, exporter: MakeExporter
 ) -> None:
     """Never zero rows: after a few tries the stream ends with what it has."""
     sandbox = start_sandbox(activities=500, deliveries=500, people=3_000)
     export = exporter(sandbox)
-    export.run("customers", "-q").expect(COMPLETE)
+    export.run(endpoint, "-q").expect(COMPLETE)
     before = data_files(export.lake)
-    sandbox.behave(faults=[{"endpoint": "customers", "from": 2, "count": 8, "fault": fault}])
-    outcome = export.run("customers", *FULL)
-    if fault in {"html", "truncated"} and outcome.code == COMPLETE:
-        return
-    outcome.expect(API)
+    sandbox.behave(faults=[{"endpoint": endpoint, "from": 2, "fault": fault}])
+    outcome = export.run(endpoint, *FULL).expect(API)
     assert data_files(export.lake) == before
-    assert "customers" in outcome.stream(CUSTOMERS)["error"]
+    assert f"/v1/{endpoint}" in outcome.stream(endpoint)["error"]
 
 
 def test_people_who_are_gone_are_removed_and_told(ladder: Ladder) -> None:

@@ -17,7 +17,7 @@ from exporter import COMPLETE, GAPS, Exporter, Outcome
 from lake import read_duckdb
 from sandbox import ACTIVITIES, CUSTOMERS, DETAILS, MESSAGES, METRICS, STREAMS, Row, Sandbox
 
-SMALL = {"deliveries": 4_000, "activities": 2_000, "people": 400, "messages": 12}
+SMALL = {"deliveries": 4_000, "activities": 2_000, "people": 400, "messages": 12, "days": 100}
 STRUCTS = ("metrics", "identifiers", "customer_identifiers")
 StartSandbox = Callable[..., Sandbox]
 MakeExporter = Callable[..., Exporter]
