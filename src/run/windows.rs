@@ -317,11 +317,11 @@ impl Committer {
             })
         });
         let mut work = Work::upsert(&read.fetched, proof.as_ref());
-        if let Some(proof) = &proof {
+        if proof.is_some() || read.fetched.rows() > 0 {
             let days: HashSet<Option<Date>> = work.iter().map(|work| work.day).collect();
-            let stored = stored_days(&self.table.state().await, window);
-            let untouched = stored.into_iter().filter(|day| !days.contains(&Some(*day)));
-            work.extend(untouched.map(|day| Work::inspect(Some(day), proof)));
+            let stored = stored_days(&self.table.state().await, window).into_iter().map(Some);
+            let untouched = stored.filter(|day| !days.contains(day));
+            work.extend(untouched.map(|day| Work::revisit(&read.fetched, day, proof.as_ref())));
         }
         let merged = merge_all(&self.table, &self.reader.tally, work).await?;
         if let Some(full) = &mut self.full {

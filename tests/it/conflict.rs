@@ -3,17 +3,21 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use cio2parquet::sandbox::{Endpoint, Fault, FaultRule};
+
 use crate::support::{Door, binary, small};
 
 #[test]
 fn of_two_runs_one_is_turned_away() {
     let door = Door::open(small());
-    door.change(|behaviour| behaviour.latency_ms = 300);
+    // The first request asks for the rights; the second, after the claim, takes its time.
+    let slow = FaultRule::at(Endpoint::Customers, [2], Fault::Slow { ms: 5000 });
+    door.change(|behaviour| behaviour.faults.0.push(slow));
     let lake = door.lake().display().to_string();
     let mut first = binary()
         .env("CIO_TOKEN", door.sandbox.token())
         .env("CIO_API_URL", door.sandbox.url())
-        .args(["export", "customers", "--to", &lake, "--rate", "2", "-q"])
+        .args(["export", "customers", "--to", &lake, "-q"])
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
