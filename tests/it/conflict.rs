@@ -10,9 +10,16 @@ use crate::support::{Door, binary, small};
 #[test]
 fn of_two_runs_one_is_turned_away() {
     let door = Door::open(small());
-    // The first request asks for the rights; the second, after the claim, takes its time.
-    let slow = FaultRule::at(Endpoint::Customers, [2], Fault::Slow { ms: 5000 });
-    door.change(|behaviour| behaviour.faults.0.push(slow));
+    // Rights are asked for with `limit=1`; the first request for rows comes after the claim and has to wait.
+    let busy = Fault::Status {
+        code: 503,
+        retry_after: Some("5".to_owned()),
+    };
+    let rows = FaultRule {
+        matching: Some("limit=1000".to_owned()),
+        ..FaultRule::at(Endpoint::Customers, [1], busy)
+    };
+    door.change(|behaviour| behaviour.faults.0.push(rows));
     let lake = door.lake().display().to_string();
     let mut first = binary()
         .env("CIO_TOKEN", door.sandbox.token())
