@@ -32,7 +32,7 @@ pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
     if let Some(error) = &report.error {
         eprintln!("error: {error}");
     }
-    if json || output.quiet {
+    if report.error.is_none() && (json || output.quiet) {
         for (stream, error) in report
             .streams
             .iter()

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::run::{RunReport, Status, StreamReport};
+use crate::run::{RunReport, StreamReport};
+
+/// Columns of a terminal that nobody has widened.
+const WIDTH: usize = 80;
 
 /// One line a stream, then what went wrong, then how it ended.
 pub fn table(report: &RunReport) -> String {
@@ -24,31 +27,42 @@ pub fn table(report: &RunReport) -> String {
             stream.status.name()
         );
     }
-    for stream in &report.streams {
-        notes(&mut out, stream);
+    drift(&mut out, &report.streams);
+    for (stream, error) in report
+        .streams
+        .iter()
+        .filter_map(|stream| Some((&stream.stream, stream.error.as_ref()?)))
+    {
+        let _ = writeln!(out, "\n{stream}: {error}");
     }
     let _ = writeln!(out, "\n{} (exit code {})", ending(report.exit_code), report.exit_code);
     out
 }
 
-fn notes(out: &mut String, stream: &StreamReport) {
-    if let Some(error) = &stream.error {
-        let _ = writeln!(out, "\n{}: {error}", stream.stream);
+/// The fields that went into `_extra`, as many as fit on a line each.
+fn drift(out: &mut String, streams: &[StreamReport]) {
+    let drifted: Vec<&StreamReport> = streams.iter().filter(|stream| !stream.drift.is_empty()).collect();
+    if drifted.is_empty() {
+        return;
     }
-    if !stream.drift.is_empty() && stream.status != Status::Failed {
-        let seen: Vec<String> = stream
-            .drift
-            .iter()
-            .take(4)
-            .map(|drift| format!("{} ({})", drift.path, drift.count))
-            .collect();
-        let more = stream.drift.len().saturating_sub(seen.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
+    let _ = writeln!(out, "\nunknown or odd fields, kept in _extra:");
+    for stream in drifted {
+        let mut line = format!("  {:<30}", stream.stream);
+        let mut left = stream.drift.len();
+        for field in &stream.drift {
+            let text = format!(" {} ({})", field.path, field.count);
+            if line.len() + text.len() > WIDTH - " and 99 more".len() {
+                break;
+            }
+            line.push_str(&text);
+            left -= 1;
+        }
+        let more = if left > 0 {
+            format!(" and {left} more")
         } else {
             String::new()
         };
-        let _ = writeln!(out, "\n{}: kept in _extra: {}{more}", stream.stream, seen.join(", "));
+        let _ = writeln!(out, "{line}{more}");
     }
 }
 

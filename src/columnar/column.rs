@@ -120,7 +120,7 @@ impl Columns<'_, '_> {
                 continue;
             }
             out.clear();
-            if let Err(unwritable) = write_value(self.tape, pos, &mut out) {
+            if let Err(unwritable) = write_value(self.tape, pos, 0, &mut out) {
                 self.notes.reject(row, || unwritable.to_string());
             }
             values.append_value(&out);

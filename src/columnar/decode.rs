@@ -357,6 +357,15 @@ mod tests {
             assert_eq!(page.rows.num_rows(), 1);
         }
         fits("data", &nested(128), &nested(128));
+        // In `_extra` the object around it counts as well.
+        assert_eq!(decode(&row(&format!(r#""new":{}"#, nested(127)))).rejected, []);
+        assert_eq!(decode(&row(&format!(r#""new":{}"#, nested(128)))).rejected.len(), 1);
+        assert_eq!(
+            decode(&row(&format!(r#""metrics":{{"new":{}}}"#, nested(127))))
+                .rejected
+                .len(),
+            1
+        );
     }
 
     #[test]

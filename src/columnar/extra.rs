@@ -27,6 +27,7 @@ pub(super) fn extra_column(
         kept: &kept,
         rest: &kept,
         path: String::new(),
+        depth: 0,
         drift: HashMap::new(),
     };
     let mut values = StringBuilder::with_capacity(rows.len(), 0);
@@ -43,6 +44,7 @@ pub(super) fn extra_column(
         }
         out.clear();
         writer.path.clear();
+        writer.depth = 0;
         if let Err(unwritable) = writer.object(layout, start, end, &mut out) {
             notes.reject(index, || unwritable.to_string());
         }
@@ -59,6 +61,8 @@ struct ExtraWriter<'a, 't> {
     rest: &'a [Kept],
     /// The columns that the walk is inside of, each followed by a point.
     path: String,
+    /// The objects that the walk is inside of.
+    depth: usize,
     /// By path: how often as unknown field, how often as misfit.
     drift: HashMap<String, [u64; 2]>,
 }
@@ -75,6 +79,7 @@ impl ExtraWriter<'_, '_> {
 
     fn object(&mut self, layout: &Layout, start: u32, end: u32, out: &mut String) -> Result<(), Unwritable> {
         let mut separator = '{';
+        self.depth += 1;
         for (name, pos) in fields(self.tape, start, end) {
             if !self.any_before(end) {
                 break;
@@ -85,7 +90,7 @@ impl ExtraWriter<'_, '_> {
                 write_string(name, out);
                 out.push(':');
                 self.count(name, kept.kind);
-                write_value(self.tape, pos, out)?;
+                write_value(self.tape, pos, self.depth, out)?;
             } else if let (TapeElement::StartObject(inner), Some(column)) = (self.tape.get(pos), layout.column_of(name))
                 && let Some(fields) = column.fields.as_ref().filter(|_| self.any_before(inner))
             {
@@ -101,6 +106,7 @@ impl ExtraWriter<'_, '_> {
             }
         }
         out.push('}');
+        self.depth -= 1;
         Ok(())
     }
 

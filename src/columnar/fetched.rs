@@ -201,3 +201,19 @@ fn newest(merge: &mut RunMerge, keys: &KeySet) -> Result<Option<RecordBatch>> {
         .map_err(|error| Error::internal("superseded rows cannot be taken out").caused_by(error))?;
     take_off(&rows).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worker_threads_may_share_it() {
+        fn shared<T: Send + Sync>() {}
+        fn sent<T: Send>() {}
+        shared::<Fetched>();
+        sent::<FetchedPartition>();
+        shared::<super::super::PageDecoder>();
+        sent::<super::super::RunBuffer>();
+        sent::<super::super::ParquetEncoder<Vec<u8>>>();
+    }
+}

@@ -25,15 +25,15 @@ impl fmt::Display for Unwritable {
     }
 }
 
-/// Appends the value at `pos` to `out`.
+/// Appends the value at `pos` to `out`, where it will stand inside of `outside` objects.
 ///
 /// # Errors
 /// When the text would be no use to a JSON parser; `out` then ends somewhere inside the value.
-pub(super) fn write_value(tape: &Tape<'_>, pos: u32, out: &mut String) -> Result<(), Unwritable> {
+pub(super) fn write_value(tape: &Tape<'_>, pos: u32, outside: usize, out: &mut String) -> Result<(), Unwritable> {
     match tape.get(pos) {
         TapeElement::StartObject(end) | TapeElement::StartList(end) => {
             write_nested(tape, pos, end, out, |depth, number| {
-                if depth > DEEPEST {
+                if outside + depth > DEEPEST {
                     Err(Unwritable::TooDeep)
                 } else if number.is_some_and(|text| !is_number(text)) {
                     Err(Unwritable::Number)

@@ -41,13 +41,15 @@ impl Work {
         work.collect()
     }
 
-    /// Reads the partition of `day` for stored rows inside `proof` without laying anything in.
-    pub fn inspect(day: Option<Date>, proof: &Arc<Proof>) -> Self {
+    /// Holds a stored partition of which nothing was fetched against what was: a row may have moved to another day, and stored
+    /// rows inside `proof` that were not fetched are told.
+    pub fn revisit(fetched: &Arc<Fetched>, day: Option<Date>, proof: Option<&Arc<Proof>>) -> Self {
+        let key = day.map_or(PartitionKey::None, PartitionKey::Day);
         Self {
             day,
-            fetched: None,
+            fetched: Some((Arc::clone(fetched), key)),
             remove: Arc::default(),
-            proof: Some(Arc::clone(proof)),
+            proof: proof.cloned(),
         }
     }
 

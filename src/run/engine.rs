@@ -124,6 +124,12 @@ impl Run {
         if let Some(key) = refused.clone().find(|error| error.kind() == ErrorKind::Key) {
             return early(key);
         }
+        if !lanes.is_empty()
+            && refused.clone().count() == lanes.len()
+            && refused.clone().all(|error| error.kind() == ErrorKind::Forbidden)
+        {
+            return self.forbidden(&lanes);
+        }
         let tables = match self.claim(&lanes).await {
             Ok(tables) => tables,
             Err(error) => return early(&error),
@@ -137,6 +143,24 @@ impl Run {
             tracing::warn!(error = %error.chain(), "cannot remove this run's staging folder; the next run does");
         }
         self.report(reports)
+    }
+
+    /// The key is good, but for nothing that was asked for.
+    fn forbidden(&self, lanes: &[Lane]) -> RunReport {
+        let refused = |lane: &Lane| {
+            lane.refused
+                .as_ref()
+                .map_or(Ok(()), |error| Err(restated(error).into()))
+        };
+        let reports: Vec<StreamReport> = lanes.iter().map(|lane| lane.report(refused(lane), None)).collect();
+        let first = reports
+            .first()
+            .and_then(|report| report.error.clone())
+            .unwrap_or_default();
+        RunReport {
+            error: Some(format!("the key has no right to any stream asked for: {first}")),
+            ..self.report(reports)
+        }
     }
 
     fn report(&self, streams: Vec<StreamReport>) -> RunReport {

@@ -33,8 +33,8 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
         })
     });
     let mut work = Work::upsert(&fetched, proof.as_ref());
-    if let (true, Some(proof)) = (work.is_empty(), &proof) {
-        work.push(Work::inspect(None, proof));
+    if work.is_empty() && proof.is_some() {
+        work.push(Work::revisit(&fetched, None, proof.as_ref()));
     }
     let merged = merge_all(table, &reader.tally, work).await?;
     let (mark, stored) = (job.ask.now, table.state().await.rows());

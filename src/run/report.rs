@@ -95,7 +95,7 @@ pub struct RunReport {
     pub now: Timestamp,
     /// One entry a stream, in the order asked for.
     pub streams: Vec<StreamReport>,
-    /// Why the run ended before any table was touched.
+    /// Why the run ended before any table was touched, in one sentence for all streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

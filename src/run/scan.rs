@@ -266,33 +266,31 @@ impl Scan {
         Ok(())
     }
 
-    /// Upserts for every fetched partition; in a full-table run with proof for each day that was passed whole just now.
+    /// Upserts for every fetched partition, and a look at the stored days that were passed; in a full-table run with proof for
+    /// each day that was passed whole just now.
     fn work(&self, fetched: &Arc<Fetched>, state: &TableState, reached: Option<Date>) -> Vec<Work> {
         let mut work = Work::upsert(fetched, None);
-        let Some((full, window)) = self
+        let touched: HashSet<Option<Date>> = work.iter().map(|work| work.day).collect();
+        let end = reached.unwrap_or_else(|| day_of(self.lower.unwrap_or_else(|| self.promised())));
+        let stored = state.partitions.keys().filter_map(|path| layout::partition_date(path));
+        let passed = stored.filter(|day| *day >= end && !touched.contains(&Some(*day)));
+        work.extend(passed.map(|day| Work::revisit(fetched, Some(day), None)));
+        let window = self
             .full
             .as_ref()
-            .and_then(|full| Some((full, removal_window(self.promised(), full)?)))
-        else {
-            return work;
-        };
-        let proof = Arc::new(Proof {
-            window: Some(window),
-            transactional_ids: None,
-        });
-        // A day is proven once: rows of it that turn up later are taken off its candidates.
-        let passed = |day: Date| {
-            reached.is_none_or(|reached| day > reached)
-                && whole_day(day)
-                    .is_some_and(|day| day.intersection(&window).is_some() && !full.done.uncovered(day).is_empty())
-        };
-        for one in &mut work {
-            one.proof = one.day.filter(|day| passed(*day)).map(|_| Arc::clone(&proof));
+            .and_then(|full| removal_window(self.promised(), full));
+        if let (Some(full), Some(window)) = (&self.full, window) {
+            let proof = Arc::new(Proof {
+                window: Some(window),
+                transactional_ids: None,
+            });
+            for one in &mut work {
+                one.proof = one
+                    .day
+                    .filter(|day| newly_passed(full, window, reached, *day))
+                    .map(|_| Arc::clone(&proof));
+            }
         }
-        let touched: HashSet<Option<Date>> = work.iter().map(|work| work.day).collect();
-        let stored = state.partitions.keys().filter_map(|path| layout::partition_date(path));
-        let untouched = stored.filter(|day| !touched.contains(&Some(*day)) && passed(*day));
-        work.extend(untouched.map(|day| Work::inspect(Some(day), &proof)));
         work
     }
 
@@ -310,8 +308,8 @@ impl Scan {
         self.lay(&fetched, End::Through(plan)).await?;
         if let Some(lost) = plan.lost {
             let text = format!(
-                "{}: what happened from {} to {} may not be served any more; the manifest lists it as a gap",
-                self.reader.job.stream.stream, lost.from, lost.to
+                "what happened from {} to {} may not be served any more; the manifest lists it as a gap",
+                lost.from, lost.to
             );
             self.reader.tally.counts().gaps.push(text);
         }
@@ -321,6 +319,13 @@ impl Scan {
         }
         Ok(())
     }
+}
+
+/// Whether the scan has passed the whole of `day` since the last commit. A day is proven once: rows of it that turn up later are
+/// taken off its candidates.
+fn newly_passed(full: &FullTable, window: Window, reached: Option<Date>, day: Date) -> bool {
+    let whole = whole_day(day).filter(|whole| whole.intersection(&window).is_some());
+    reached.is_none_or(|reached| day > reached) && whole.is_some_and(|whole| !full.done.uncovered(whole).is_empty())
 }
 
 /// Where a scan stands when rows are laid in.

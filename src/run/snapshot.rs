@@ -26,7 +26,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
     let parents = Parents::new(listed, &table.state().await);
     (reader.run.listener)(RunEvent::Started {
         stream: job.stream.stream.clone(),
-        units: Some(parents.ids.len() as u64),
+        units: None,
     });
     let buffer = reader.buffer()?;
     let Unread { missing, whole } = read_all(reader, &parents, &buffer).await?;
@@ -78,7 +78,7 @@ async fn read_all(reader: &Arc<Reader>, parents: &Parents, buffer: &SharedBuffer
             Some(FetchError::NotFound(_)) => {
                 missing.insert(id);
                 whole &= !parents.listed.contains(&id);
-                let told = parents.tell_missing(id, &reader.job.stream.stream);
+                let told = parents.tell_missing(id);
                 reader.tally.counts().gaps.extend(told);
             }
             Some(error) => {

@@ -66,7 +66,7 @@ impl Parents {
     }
 
     /// A sentence for a 404, unless it was told before.
-    pub fn tell_missing(&self, id: i64, stream: &str) -> Option<String> {
+    pub fn tell_missing(&self, id: i64) -> Option<String> {
         if self.gone.contains(&id) {
             return None;
         }
@@ -76,7 +76,7 @@ impl Parents {
             "and is listed no more"
         };
         Some(format!(
-            "{stream}: transactional message {id} answers 404 {list}; its stored rows stay"
+            "transactional message {id} answers 404 {list}; its stored rows stay"
         ))
     }
 }
@@ -242,7 +242,7 @@ async fn read_window(
             }
             Answer::Missing => {
                 let first = missing.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-                if let Some(text) = parents.tell_missing(id, &reader.job.stream.stream).filter(|_| first) {
+                if let Some(text) = parents.tell_missing(id).filter(|_| first) {
                     reader.tally.counts().gaps.push(text);
                 }
                 sorted.unread.insert(id);
@@ -317,11 +317,11 @@ impl Committer {
             })
         });
         let mut work = Work::upsert(&read.fetched, proof.as_ref());
-        if let Some(proof) = &proof {
+        if proof.is_some() || read.fetched.rows() > 0 {
             let days: HashSet<Option<Date>> = work.iter().map(|work| work.day).collect();
-            let stored = stored_days(&self.table.state().await, window);
-            let untouched = stored.into_iter().filter(|day| !days.contains(&Some(*day)));
-            work.extend(untouched.map(|day| Work::inspect(Some(day), proof)));
+            let stored = stored_days(&self.table.state().await, window).into_iter().map(Some);
+            let untouched = stored.filter(|day| !days.contains(day));
+            work.extend(untouched.map(|day| Work::revisit(&read.fetched, day, proof.as_ref())));
         }
         let merged = merge_all(&self.table, &self.reader.tally, work).await?;
         if let Some(full) = &mut self.full {

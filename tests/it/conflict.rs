@@ -3,17 +3,28 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use cio2parquet::sandbox::{Endpoint, Fault, FaultRule};
+
 use crate::support::{Door, binary, small};
 
 #[test]
 fn of_two_runs_one_is_turned_away() {
     let door = Door::open(small());
-    door.change(|behaviour| behaviour.latency_ms = 300);
+    // Rights are asked for with `limit=1`; the first request for rows comes after the claim and has to wait.
+    let busy = Fault::Status {
+        code: 503,
+        retry_after: Some("5".to_owned()),
+    };
+    let rows = FaultRule {
+        matching: Some("limit=1000".to_owned()),
+        ..FaultRule::at(Endpoint::Customers, [1], busy)
+    };
+    door.change(|behaviour| behaviour.faults.0.push(rows));
     let lake = door.lake().display().to_string();
     let mut first = binary()
         .env("CIO_TOKEN", door.sandbox.token())
         .env("CIO_API_URL", door.sandbox.url())
-        .args(["export", "customers", "--to", &lake, "--rate", "2", "-q"])
+        .args(["export", "customers", "--to", &lake, "-q"])
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
