@@ -32,7 +32,8 @@ WORKSPACE: dict[str, Any] = {
     "latency": 4,
 }
 COMMIT_OFTEN = {"CIO2PARQUET_COMMIT_SECONDS": "0"}
-SIGNALS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: INTERRUPTED}
+SIGNALS = {signal.SIGKILL: {-signal.SIGKILL}, signal.SIGINT: {INTERRUPTED, -signal.SIGINT}}
+"""How a stopped process ends. A signal in the first milliseconds, before anybody listens, is 130 to a shell as well."""
 
 
 @dataclass
@@ -137,7 +138,7 @@ def test_stopped_again_and_again(scenario: Scenario, how: signal.Signals, tmp_pa
             assert_finished(scenario, exporter)
             exporter = scenario.begin(tmp_path / str(fresh))
             continue
-        assert outcome.code == SIGNALS[how], f"exit code {outcome.code}\n{outcome.stderr}"
+        assert outcome.code in SIGNALS[how], f"exit code {outcome.code}\n{outcome.stderr}"
         stopped += 1
         assert_no_wrong_row(scenario, exporter.lake)
         if stopped == KILLS:
@@ -211,15 +212,28 @@ def is_promised(stream: str, row: Row, sync: str, before: Truth, after: Truth) -
 Start = Callable[..., Sandbox]
 
 
+def slow(start_sandbox: Start) -> Sandbox:
+    """A workspace whose answers take their time."""
+    return start_sandbox(**WORKSPACE | {"latency": 50})
+
+
+def wait_for_claims(exporter: Exporter) -> None:
+    """Until the run holds every table."""
+    patience = time.monotonic() + RUN_TIMEOUT
+    while not all(list((exporter.lake / "_manifest" / stream).glob("*.json")) for stream in STREAMS):
+        assert time.monotonic() < patience, "the tables were never claimed"
+        time.sleep(0.01)
+
+
 def test_an_interrupted_run_says_so(start_sandbox: Start, exporter: Callable[..., Exporter]) -> None:
     """At once, with a report, and with nothing held."""
-    export = exporter(start_sandbox(latency=50, **{k: v for k, v in WORKSPACE.items() if k != "latency"}))
+    export = exporter(slow(start_sandbox))
     process = export.start("-q")
-    time.sleep(0.7)
+    wait_for_claims(export)
     process.send_signal(signal.SIGINT)
     asked = time.monotonic()
     stdout, stderr = process.communicate(timeout=RUN_TIMEOUT)
-    assert time.monotonic() - asked < 3
+    assert time.monotonic() - asked < 5
     outcome = Outcome(process.returncode, stdout, stderr).expect(INTERRUPTED)
     assert outcome.report["exit_code"] == INTERRUPTED
     assert "stopped" in {stream["status"] for stream in outcome.report["streams"]}
@@ -227,13 +241,15 @@ def test_an_interrupted_run_says_so(start_sandbox: Start, exporter: Callable[...
 
 
 def test_a_second_run_is_told_who_holds_the_table(start_sandbox: Start, exporter: Callable[..., Exporter]) -> None:
-    """It touches nothing, names run, host and time, and the first one ends as if alone."""
-    sandbox = start_sandbox(latency=50, **{k: v for k, v in WORKSPACE.items() if k != "latency"})
+    """It touches nothing, names the run that holds the table, and that one ends as if alone."""
+    sandbox = slow(start_sandbox)
     export = exporter(sandbox)
     first = export.start("-q")
-    time.sleep(0.7)
+    wait_for_claims(export)
+    sandbox.behave(latency_ms=1_000)
     second = export.run("-q").expect(HELD)
-    assert "activities" in second.stderr
+    sandbox.behave(latency_ms=0)
     stdout, stderr = first.communicate(timeout=RUN_TIMEOUT)
     report = Outcome(first.returncode, stdout, stderr).expect(COMPLETE).report
     assert report["run"] in second.stderr
+    assert "activities" in second.stderr
