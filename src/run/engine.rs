@@ -45,26 +45,17 @@ fn start(settings: RunSettings, source: Source, storage: Storage, stop: Stop, li
 
 impl Run {
     async fn export(self: Arc<Self>) -> RunReport {
-        let early =
-            |error: &Error| RunReport::ended_early(self.settings.run.clone(), self.settings.now, Vec::new(), error);
         let lanes = match self.stop.race(self.knock()).await {
             Ok(Ok(lanes)) => lanes,
-            Ok(Err(error)) => return early(&error),
-            Err(_) => return self.report(self.all_stopped()),
+            Ok(Err(error)) => return self.ended_early(&error, |_| Some(&error)),
+            Err(_) => return self.report(self.each(|_| Ended::Stopped)),
         };
-        let refused = lanes.iter().filter_map(|lane| lane.refused.as_ref());
-        if let Some(key) = refused.clone().find(|error| error.kind() == ErrorKind::Key) {
-            return early(key);
-        }
-        if !lanes.is_empty()
-            && refused.clone().count() == lanes.len()
-            && refused.clone().all(|error| error.kind() == ErrorKind::Forbidden)
-        {
-            return self.forbidden(&lanes);
+        if let Some(refusal) = all_refused(&lanes) {
+            return self.ended_early(&refusal.0, |lane| refusal.1.get(lane).copied());
         }
         let tables = match self.claim(&lanes).await {
             Ok(tables) => tables,
-            Err(error) => return early(&error),
+            Err((lane, error)) => return self.ended_early(&error, |other| (lane == Some(other)).then_some(&error)),
         };
         let streams = lanes
             .into_iter()
@@ -77,32 +68,23 @@ impl Run {
         self.report(reports)
     }
 
-    /// The key is good, but for nothing that was asked for.
-    fn forbidden(&self, lanes: &[Lane]) -> RunReport {
-        let refused = |lane: &Lane| {
-            lane.refused
-                .as_ref()
-                .map_or(Ok(()), |error| Err(restated(error).into()))
-        };
-        let reports: Vec<StreamReport> = lanes.iter().map(|lane| lane.report(refused(lane), None)).collect();
-        let first = reports
-            .first()
-            .and_then(|report| report.error.clone())
-            .unwrap_or_default();
-        RunReport {
-            error: Some(format!("the key has no right to any stream asked for: {first}")),
-            ..self.report(reports)
-        }
-    }
-
     fn report(&self, streams: Vec<StreamReport>) -> RunReport {
         let settings = &self.settings;
         RunReport::of(settings.run.clone(), settings.now, streams, self.stop.reason())
     }
 
-    fn all_stopped(self: &Arc<Self>) -> Vec<StreamReport> {
-        let lanes = self.settings.jobs.iter().map(|job| Lane::new(self, job));
-        lanes.map(|lane| lane.report(Err(Ended::Stopped), None)).collect()
+    /// The report of a run that touched no table because of `error`; `why` tells which streams it is about, the others were not begun.
+    fn ended_early<'a>(self: &Arc<Self>, error: &Error, why: impl Fn(usize) -> Option<&'a Error>) -> RunReport {
+        let streams = self.each(|lane| why(lane).map_or(Ended::Stopped, |error| restated(error).into()));
+        RunReport::ended_early(self.settings.run.clone(), self.settings.now, streams, error)
+    }
+
+    /// A report on each stream that was not begun, by why.
+    fn each(self: &Arc<Self>, why: impl Fn(usize) -> Ended) -> Vec<StreamReport> {
+        let lanes = self.settings.jobs.iter().map(|job| Lane::new(self, job)).enumerate();
+        lanes
+            .map(|(position, lane)| lane.report(Err(why(position)), None))
+            .collect()
     }
 
     /// One cheap request a stream: the key, the region, the rights, and the list of transactional messages.
@@ -116,10 +98,17 @@ impl Run {
     }
 
     /// Claims the tables of every stream that may be read, in order of name; gives all of them back when one is held.
-    async fn claim(self: &Arc<Self>, lanes: &[Lane]) -> Result<Vec<Option<Arc<Table>>>> {
+    ///
+    /// # Errors
+    /// What was in the way, and of which stream.
+    async fn claim(self: &Arc<Self>, lanes: &[Lane]) -> Result<Vec<Option<Arc<Table>>>, (Option<usize>, Error)> {
+        let nobody = |error| (None, error);
         let settings = &self.settings;
-        self.storage.sweep_staging(Owner::is_dead).await?;
-        self.storage.open_staging(&settings.run, &settings.owner).await?;
+        self.storage.sweep_staging(Owner::is_dead).await.map_err(nobody)?;
+        self.storage
+            .open_staging(&settings.run, &settings.owner)
+            .await
+            .map_err(nobody)?;
         let mut order: Vec<usize> = (0..lanes.len()).filter(|lane| lanes[*lane].refused.is_none()).collect();
         order.sort_by_key(|lane| &lanes[*lane].reader.job.table);
         let mut tables: Vec<Option<Arc<Table>>> = vec![None; lanes.len()];
@@ -135,11 +124,23 @@ impl Run {
                 Err(error) => error,
             };
             for table in tables.iter().flatten() {
-                table.release(|_| ()).await?;
+                table.release(|_| ()).await.map_err(nobody)?;
             }
-            self.storage.close_staging(&settings.run).await?;
-            return Err(refusal);
+            self.storage.close_staging(&settings.run).await.map_err(nobody)?;
+            return Err((Some(lane), refusal));
         }
         Ok(tables)
     }
+}
+
+/// Why no stream can be read at all: the error that speaks for all of them, and each one's own.
+fn all_refused(lanes: &[Lane]) -> Option<(Error, Vec<&Error>)> {
+    let refused: Vec<&Error> = lanes.iter().filter_map(|lane| lane.refused.as_ref()).collect();
+    if let Some(key) = refused.iter().find(|error| error.kind() == ErrorKind::Key) {
+        return Some((restated(key), vec![key; lanes.len()]));
+    }
+    let first = refused.first()?;
+    let forbidden = refused.len() == lanes.len() && refused.iter().all(|error| error.kind() == ErrorKind::Forbidden);
+    let text = format!("the key has no right to any stream asked for: {}", first.chain());
+    forbidden.then(|| (Error::new(ErrorKind::Forbidden, text), refused))
 }
