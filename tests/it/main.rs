@@ -5,6 +5,7 @@
 mod calls;
 mod cli;
 mod conflict;
+mod coverage;
 mod docs;
 mod export;
 mod full_table;
