@@ -9,4 +9,5 @@ mod coverage;
 mod docs;
 mod export;
 mod full_table;
+mod scan;
 mod support;
