@@ -10,9 +10,10 @@ use crate::support::{Door, Ran, small, stream, text};
 
 const DETAILS: &str = "transactional_message_details";
 
+/// Activities fill a page in a little more than three days, so that a short lookback leaves most of them alone.
 fn workspace() -> Workspace {
     Workspace {
-        activities: 300,
+        activities: 900,
         deliveries: 300,
         messages: 3,
         people: 20,
@@ -98,11 +99,11 @@ fn a_day_of_another_lake_is_adopted_and_asked_for() {
     other.export(&["activities"]).expect(0);
     let door = Door::open(workspace());
     door.export(&["activities"]).expect(0);
-    let foreign = some_day(&other, "activities", 10..20);
+    let foreign = some_day(&other, "activities", 18..25);
     let place = door.lake().join(foreign.strip_prefix(other.lake()).unwrap());
     assert!(place.is_file(), "the day is not in both lakes");
     fs::copy(&foreign, &place).unwrap();
-    door.export(&["activities"]).expect(0);
+    door.export(&["activities", "--lookback", "1d"]).expect(0);
     let served = door.true_keys("activities");
     let stored = door.keys("activities");
     assert!(
