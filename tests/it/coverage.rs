@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, RequestRecord, Workspace};
+use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, Workspace};
 
-use crate::support::{Door, small, stream, text};
+use crate::support::{Door, small, stream, text, windows};
 
 const DETAILS: &str = "transactional_message_details";
 
@@ -169,14 +169,4 @@ fn unread(door: &Door) -> BTreeSet<i64> {
     let windows = state["coverage"].as_array().unwrap();
     let ids = windows.iter().flat_map(|window| window["unread"].as_array().unwrap());
     ids.map(|id| id.as_i64().unwrap()).collect()
-}
-
-/// The time ranges that were asked for, in seconds; requests without one are left out.
-fn windows(requests: &[RequestRecord]) -> Vec<(i64, i64)> {
-    let bound = |query: &str, name: &str| -> Option<i64> {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, _)| *key == name)?.1.parse().ok()
-    };
-    let range = |query: &str| Some((bound(query, "start_ts")?, bound(query, "end_ts")?));
-    requests.iter().filter_map(|request| range(&request.query)).collect()
 }

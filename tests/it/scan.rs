@@ -40,11 +40,14 @@ fn a_scan_out_of_time_goes_on_to_the_same_bytes() {
 #[test]
 fn a_killed_scan_goes_on_to_the_same_bytes() {
     for mode in ["incremental", "full-table"] {
-        let door = Door::open(activities());
+        let door = Door::open(Workspace {
+            activities: 1_000,
+            ..activities()
+        });
         door.export(&[NAME]).expect(0);
         let straight = door.data();
         std::fs::remove_dir_all(door.lake()).unwrap();
-        door.change(|behaviour| behaviour.latency_ms = 60);
+        door.change(|behaviour| behaviour.latency_ms = 100);
         let mut killed = door.exporting_eagerly(&door.lake(), &[NAME, "--sync", mode]);
         let mut killed = killed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let began = Instant::now();

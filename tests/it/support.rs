@@ -219,6 +219,16 @@ pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// The time ranges that were asked for, in seconds; requests without one are left out.
+pub fn windows(requests: &[RequestRecord]) -> Vec<(i64, i64)> {
+    let bound = |query: &str, name: &str| -> Option<i64> {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name)?.1.parse().ok()
+    };
+    let range = |query: &str| Some((bound(query, "start_ts")?, bound(query, "end_ts")?));
+    requests.iter().filter_map(|request| range(&request.query)).collect()
+}
+
 /// One stream's part of a report.
 pub fn stream<'a>(report: &'a Value, name: &str) -> &'a Value {
     let streams = report["streams"].as_array().unwrap();
