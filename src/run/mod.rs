@@ -10,10 +10,13 @@
 mod adopt;
 mod budget;
 mod committer;
+mod context;
 mod cpu;
 mod engine;
 mod event;
+mod lane;
 mod list;
+mod lists;
 mod pipeline;
 mod reject;
 mod removal;

@@ -8,7 +8,7 @@ use arrow::array::{Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use jiff::Timestamp;
 
-use super::engine::Run;
+use super::context::Run;
 use super::event::RunEvent;
 use super::reject;
 use super::settings::Job;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::engine::Run;
+use super::context::Run;
 use super::settings::Job;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Claim, ClaimOptions, ClaimOutcome, CommitOutcome, SchemaRef, TableState, TableWriter};

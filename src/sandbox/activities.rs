@@ -9,7 +9,7 @@ use super::workspace::Workspace;
 
 /// One in so many activities is displaced.
 const DISPLACED_ONE_IN: u64 = 40;
-/// The API keeps activities for so long.
+/// The number of activities of a workspace is about so long a time.
 const KEPT: i64 = 30 * DAY;
 /// No row is dated further into the future.
 const FURTHEST: i64 = 3 * DAY;
@@ -44,9 +44,14 @@ impl Activities {
         }
     }
 
-    /// The activities served at `now`, newest first, from behind `after` on.
-    pub(super) fn newest_first(&self, now: i64, after: Option<Position>) -> impl Iterator<Item = Position> + '_ {
-        let oldest = now - KEPT;
+    /// The activities served at `now`, for so many days, newest first, from behind `after` on.
+    pub(super) fn newest_first(
+        &self,
+        now: i64,
+        days: u32,
+        after: Option<Position>,
+    ) -> impl Iterator<Item = Position> + '_ {
+        let oldest = now - i64::from(days) * DAY;
         let mut prompt = self.walk_back(false, now, after);
         let mut displaced = self
             .walk_back(true, now + FURTHEST, after)
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn rows_come_newest_first_and_for_thirty_days() {
         let (activities, now) = activities();
-        let rows: Vec<Position> = activities.newest_first(now, None).collect();
+        let rows: Vec<Position> = activities.newest_first(now, 30, None).collect();
         assert!((5_800..6_100).contains(&rows.len()), "{}", rows.len());
         assert!(rows.is_sorted_by(|a, b| a > b));
         assert!(rows.iter().all(|row| row.time >= now - KEPT));
@@ -128,9 +133,9 @@ mod tests {
     #[test]
     fn any_row_can_be_gone_on_from() {
         let (activities, now) = activities();
-        let rows: Vec<Position> = activities.newest_first(now, None).take(501).collect();
+        let rows: Vec<Position> = activities.newest_first(now, 30, None).take(501).collect();
         for pair in rows.windows(2) {
-            let next = activities.newest_first(now, Some(pair[0])).next();
+            let next = activities.newest_first(now, 30, Some(pair[0])).next();
             assert_eq!(next, Some(pair[1]));
         }
     }
@@ -138,8 +143,8 @@ mod tests {
     #[test]
     fn late_rows_arrive_below_the_top() {
         let (activities, now) = activities();
-        let before: Vec<Position> = activities.newest_first(now, None).collect();
-        let after: Vec<Position> = activities.newest_first(now + DAY, None).collect();
+        let before: Vec<Position> = activities.newest_first(now, 30, None).collect();
+        let after: Vec<Position> = activities.newest_first(now + DAY, 30, None).collect();
         let late = after
             .iter()
             .filter(|row| row.time < now - HOUR && !before.contains(row))
@@ -158,6 +163,6 @@ mod tests {
             activities: 0,
             ..Workspace::default()
         });
-        assert_eq!(activities.newest_first(i64::MAX / 4, None).count(), 0);
+        assert_eq!(activities.newest_first(i64::MAX / 4, 30, None).count(), 0);
     }
 }

@@ -343,7 +343,7 @@ mod tests {
             let parse = |json: String| serde_json::from_str(&json).unwrap();
             (parse(text(|out| row.api(out))), parse(text(|out| row.lake(out))))
         };
-        world.activities.newest_first(view.now, None).map(both).collect()
+        world.activities.newest_first(view.now, 30, None).map(both).collect()
     }
 
     #[test]

@@ -141,6 +141,10 @@ pub struct Behaviour {
     pub forbidden: BTreeSet<Endpoint>,
     /// Transactional messages, by id, that answer 404 after so many requests.
     pub vanish_after: BTreeMap<u64, u64>,
+    /// Transactional messages, by id, that the list leaves out although they are served.
+    pub unlisted: BTreeSet<u64>,
+    /// How many days of activities are served; the API promises 30 and may keep more.
+    pub activity_days: u32,
     /// Failures by plan.
     pub faults: Faults,
 }
@@ -169,6 +173,8 @@ impl Default for Behaviour {
             gzip: true,
             forbidden: BTreeSet::new(),
             vanish_after: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
+            activity_days: 30,
             faults: Faults::default(),
         }
     }

@@ -92,7 +92,11 @@ impl Call<'_> {
         let number = |at: Position| at.index * 2 + u64::from(at.displaced);
         let wanted = |at: &Position| self.wants_activity(*at);
         let rows = activities
-            .newest_first(self.view.now, paging.after().map(position))
+            .newest_first(
+                self.view.now,
+                self.view.behaviour.activity_days,
+                paging.after().map(position),
+            )
             .filter(wanted);
         let page = paging.fill("activities", rows.map(number), |row, rows| {
             let at = position(row);
@@ -169,7 +173,7 @@ impl Call<'_> {
             return Ok(Answer::Object { key: "message", body });
         }
         let mut rows = Rows::default();
-        for message in view.world.messages.known(now).filter(|message| message.is_listed(now)) {
+        for message in view.world.messages.known(now).filter(|message| view.lists(message)) {
             view.message_row(message).api(rows.next());
         }
         Ok(Answer::Page(Page::whole("messages", rows)))
@@ -252,7 +256,7 @@ pub(super) fn message_list(view: &View<'_>) -> Vec<u8> {
     for message in view.world.messages.known(view.now) {
         let mut row = json::Object::open(rows.next(), &[], json::Side::Api);
         row.int("id", message.id as i64);
-        row.bool("listed", message.is_listed(view.now));
+        row.bool("listed", view.lists(&message));
         row.bool("served", message.is_served(view.now));
         row.close(&[]);
     }

@@ -426,6 +426,43 @@ async fn a_message_can_vanish_in_the_middle_of_a_run() {
 }
 
 #[tokio::test]
+async fn a_message_can_be_left_out_of_the_list() {
+    let door = Door::small(Behaviour::default()).await;
+    let id = door.busiest();
+    let all = door.json("/v1/transactional", &[]).await["messages"]
+        .as_array()
+        .unwrap()
+        .len();
+    door.sandbox.set_behaviour(Behaviour {
+        unlisted: BTreeSet::from([id]),
+        ..door.sandbox.behaviour()
+    });
+    let listed = keys(
+        &door.json("/v1/transactional", &[]).await["messages"]
+            .as_array()
+            .unwrap()
+            .clone(),
+        "id",
+    );
+    assert_eq!(listed.len(), all - 1);
+    assert_eq!(door.status(&format!("/v1/transactional/{id}/messages"), &[]).await, 200);
+    assert_eq!(door.sandbox.truth("transactional_messages").unwrap().count(), all - 1);
+}
+
+#[tokio::test]
+async fn activities_can_be_served_for_longer_than_promised() {
+    let door = Door::small(Behaviour::default()).await;
+    let promised = door.all("/v1/activities", "activities", &[]).await.len();
+    door.sandbox.set_behaviour(Behaviour {
+        activity_days: 60,
+        ..door.sandbox.behaviour()
+    });
+    let served = door.all("/v1/activities", "activities", &[]).await.len();
+    assert!(served > promised * 3 / 2, "{served}");
+    assert_eq!(door.sandbox.truth("activities").unwrap().count(), served);
+}
+
+#[tokio::test]
 async fn awkward_pages_still_hold_every_row() {
     let behaviour = Behaviour {
         empty_pages: 3,

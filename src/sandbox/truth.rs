@@ -94,7 +94,7 @@ impl Truth {
         for at in self
             .world
             .activities
-            .newest_first(self.now, place.after)
+            .newest_first(self.now, self.behaviour.activity_days, place.after)
             .take(CHUNK as usize)
         {
             if view.broken_activity(at).is_none() {
@@ -127,7 +127,7 @@ impl Truth {
             .world
             .messages
             .known(self.now)
-            .filter(|message| message.is_listed(self.now));
+            .filter(|message| self.view().lists(message));
         for message in listed {
             self.view().message_row(message).lake(out);
             out.push(b'\n');
@@ -139,7 +139,7 @@ impl Truth {
             return None;
         }
         let message = self.world.messages.message(place.message);
-        if message.is_listed(self.now) {
+        if self.view().lists(&message) {
             MetricsRow::new(&self.view(), &message, period, steps).lake(out);
             out.push(b'\n');
         }

@@ -110,6 +110,11 @@ impl<'a> View<'a> {
         person.is_there(self.now).then(row)
     }
 
+    /// Whether `message` is in the list.
+    pub(super) fn lists(&self, message: &Message) -> bool {
+        message.is_listed(self.now) && !self.behaviour.unlisted.contains(&message.id)
+    }
+
     pub(super) fn message_row(&self, message: Message) -> MessageRow {
         let odd = self.rarely_odd(Lane::Messages, message.index);
         MessageRow::new(message, self.now, self.behaviour.template_fields, odd)

@@ -10,7 +10,7 @@ fn an_unchanged_small_workspace_costs_few_requests() {
     door.export(&[]).expect(0);
     let requests = door.sandbox.requests();
     let messages = 6;
-    // The list once for the rights and once for its rows; elsewhere one request for the rights, then what there is to read:
+    // The list once for the rights of all who need it and once for its rows; elsewhere one request for the rights, then what there is to read:
     // details are two windows (30 days are cut at 31), activities a week of pages of a hundred.
     let listed = 2;
     let customers = 2;

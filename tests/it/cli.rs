@@ -84,6 +84,9 @@ fn a_wrong_key_ends_the_run_before_any_table() {
     let url = door.sandbox.url();
     let ran = run(&["export", "--to", &lake, "--api-url", &url]);
     refused(&ran, 3, &["401", "CIO_TOKEN"]);
+    let report = run(&["export", "--to", &lake, "--api-url", &url, "--report", "json"]).expect(3);
+    assert_eq!(report["streams"].as_array().unwrap().len(), 5);
+    assert_eq!(report["streams"][0]["status"], "failed");
     assert!(!door.lake().join("_manifest").exists());
 }
 

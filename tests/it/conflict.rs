@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cio2parquet::sandbox::{Endpoint, Fault, FaultRule};
 
-use crate::support::{Door, binary, small};
+use crate::support::{Door, binary, small, stream};
 
 #[test]
 fn of_two_runs_one_is_turned_away() {
@@ -36,8 +36,12 @@ fn of_two_runs_one_is_turned_away() {
         );
         std::thread::sleep(Duration::from_millis(5));
     }
-    let second = door.export(&["customers"]);
-    let report = second.expect(7);
+    let report = door.export(&["activities", "customers"]).expect(7);
+    let status = |name: &str| stream(&report, name)["status"].clone();
+    assert_eq!(
+        (status("activities"), status("customers")),
+        ("stopped".into(), "held".into())
+    );
     assert!(report["error"].as_str().unwrap().contains("is held by run"), "{report}");
     assert!(first.wait().unwrap().success());
     door.export(&["customers"]).expect(0);

@@ -1,8 +1,13 @@
 //! Full-table runs: rows go on proof, and only then.
 
-use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, Workspace};
+use std::collections::BTreeSet;
 
-use crate::support::{Door, small, stream};
+use cio2parquet::sandbox::{Behaviour, Endpoint, Fault, FaultRule, Workspace};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::scan::interrupted;
+use crate::support::{Door, small, stream, text, windows};
 
 #[test]
 fn vanished_people_go() {
@@ -101,4 +106,216 @@ fn rows_of_another_workspace_do_not_make_room_for_a_removal() {
     };
     let after = &door.manifest("activities")["state"]["partitions"];
     assert!(rows(after) > rows(&before), "the other workspace's rows were added");
+}
+
+#[test]
+fn rows_that_are_set_aside_prove_nothing() {
+    for name in ["transactional_message_details", "activities", "customers"] {
+        let door = Door::open(small());
+        door.export(&[name]).expect(0);
+        let before = door.keys(name);
+        door.change(|behaviour| behaviour.keyless = 20);
+        let report = door.export(&[name, "--sync", "full-table"]).expect(8);
+        let rows = &stream(&report, name)["rows"];
+        assert!(rows["rejected"].as_u64().unwrap() > 0, "{name}: {rows}");
+        assert_eq!(rows["removed"], 0, "{name}");
+        assert_eq!(door.keys(name), before);
+    }
+}
+
+#[test]
+fn messages_listed_no_more_keep_their_rows() {
+    let name = "transactional_message_details";
+    let door = Door::open(small());
+    door.export(&[name]).expect(0);
+    let before = door.keys(name);
+    // By then the second message answers 404, and the third is only missing from the list.
+    door.move_clock(23);
+    door.sandbox.reset_requests();
+    let args = [name, "--sync", "full-table"];
+    let report = door.export(&args).expect(8);
+    let error = text(&stream(&report, name)["error"]);
+    assert!(error.contains("is listed no more"), "{error}");
+    let asked: BTreeSet<String> = door
+        .asked("/messages")
+        .into_iter()
+        .map(|request| request.path)
+        .collect();
+    assert_eq!(asked.len(), 7, "six old and a new one: {asked:?}");
+    assert!(before.is_subset(&door.keys(name)));
+    assert!(door.true_keys(name).is_subset(&door.keys(name)));
+    // A message that is gone is told once.
+    door.export(&args).expect(0);
+    assert!(before.is_subset(&door.keys(name)));
+}
+
+#[test]
+fn a_range_relative_to_now_is_gone_on_with() {
+    let name = "transactional_message_details";
+    let door = Door::open(small());
+    door.export(&[name]).expect(0);
+    let before = door.data();
+    let args = [
+        name,
+        "--sync",
+        "full-table",
+        "--since",
+        "120d",
+        "--until",
+        "1d",
+        "--concurrency",
+        "1",
+    ];
+    door.sandbox.reset_requests();
+    door.export(&args).expect(0);
+    let all = door.asked("/messages").len() as u64;
+    // The last windows are asked for when the first are committed.
+    door.fail([FaultRule::at(Endpoint::Details, [all], status(401))]);
+    assert_ne!(door.export(&args).code, 0);
+    let done = text(&door.state(name)["full_table"]["done"][0]["to"]);
+    let done: Timestamp = done.parse().unwrap();
+    door.fail([]);
+    door.sandbox.set_now(door.sandbox.now() + SignedDuration::from_secs(1));
+    door.sandbox.reset_requests();
+    door.export(&args).expect(0);
+    let asked = windows(&door.asked("/messages"));
+    assert!(
+        asked.iter().all(|(from, _)| *from >= done.as_second()),
+        "{done}: {asked:?}"
+    );
+    assert_eq!(door.state(name)["full_table"], Value::Null);
+    assert!(before.keys().eq(door.data().keys()));
+}
+
+#[test]
+fn a_newcomer_makes_an_unfinished_run_begin_anew() {
+    let name = "transactional_message_details";
+    let door = Door::open(small());
+    let newcomer = door.truth("transactional_messages")[0]["id"].as_u64().unwrap();
+    door.export(&[name]).expect(0);
+    let before = door.keys(name);
+    std::fs::remove_dir_all(door.lake()).unwrap();
+    door.change(|behaviour| _ = behaviour.unlisted.insert(newcomer));
+    let args = [name, "--sync", "full-table", "--concurrency", "1"];
+    door.change(|behaviour| {
+        behaviour
+            .faults
+            .0
+            .push(FaultRule::at(Endpoint::Details, [40], status(401)));
+    });
+    assert_ne!(door.export(&args).code, 0);
+    assert_ne!(door.state(name)["full_table"], Value::Null);
+    door.change(|behaviour| {
+        behaviour.unlisted.clear();
+        behaviour.faults.0.clear();
+    });
+    door.export(&args).expect(0);
+    assert_eq!(door.keys(name), before);
+}
+
+#[test]
+fn activities_that_grow_too_old_to_be_served_stay() {
+    let door = Door::open(small());
+    door.export(&["activities"]).expect(0);
+    let before = door.keys("activities");
+    door.move_clock(10);
+    let report = door.export(&["activities", "--sync", "full-table"]).expect(0);
+    assert_eq!(stream(&report, "activities")["rows"]["removed"], 0);
+    assert!(before.is_subset(&door.keys("activities")));
+    assert!(!before.is_subset(&door.true_keys("activities")));
+}
+
+#[test]
+fn activities_that_grow_too_old_during_a_run_of_two_parts_stay() {
+    let door = Door::open(Workspace {
+        activities: 2_000,
+        ..small()
+    });
+    door.export(&["activities"]).expect(0);
+    let before = door.keys("activities");
+    let args = ["activities", "--sync", "full-table"];
+    interrupted(&door, &args, 12);
+    door.sandbox
+        .set_now(door.sandbox.now() + SignedDuration::from_hours(20));
+    door.fail([]);
+    let report = door.export_eagerly(&args).expect(0);
+    assert_eq!(stream(&report, "activities")["rows"]["removed"], 0);
+    assert!(before.is_subset(&door.keys("activities")));
+    assert!(!before.is_subset(&door.true_keys("activities")));
+}
+
+#[test]
+fn a_run_of_two_parts_removes_what_one_would_have_removed() {
+    let name = "activities";
+    let activities = Workspace {
+        activities: 900,
+        ..small()
+    };
+    let (old, new) = (
+        Door::open(activities.clone()),
+        Door::open(Workspace { seed: 2, ..activities }),
+    );
+    let args = [name, "--sync", "full-table", "--allow-shrink"];
+    let mut lakes = Vec::new();
+    for parts in 1..=2 {
+        _ = std::fs::remove_dir_all(new.lake());
+        old.exporting_eagerly(&new.lake(), &[name]).output().unwrap();
+        assert_eq!(new.keys(name), old.true_keys(name));
+        if parts == 2 {
+            interrupted(&new, &args, 6);
+            assert!(
+                old.true_keys(name).is_subset(&new.keys(name)),
+                "rows went before all was read"
+            );
+            new.fail([]);
+        }
+        let report = new.export_eagerly(&args).expect(0);
+        assert!(stream(&report, name)["rows"]["removed"].as_u64().unwrap() > 800);
+        assert!(new.true_keys(name).is_subset(&new.keys(name)));
+        lakes.push(new.data());
+    }
+    assert!(lakes[0] == lakes[1]);
+    // Nothing is proven of the time to come, for which a phone with a wrong clock may date a row.
+    let now = new.sandbox.now().as_second();
+    let oldest = now - 30 * 86_400 + 3_600;
+    let left: BTreeSet<String> = new.keys(name).difference(&new.true_keys(name)).cloned().collect();
+    for row in old.truth(name) {
+        let time = row["timestamp"].as_i64().unwrap();
+        let proven = oldest < time && time < now;
+        assert!(!(proven && left.contains(&text(&row["id"]))), "{row}");
+        assert!(time < now || left.contains(&text(&row["id"])), "{row}");
+    }
+}
+
+#[test]
+fn an_unfinished_run_remembers_only_keys_it_needs() {
+    let door = Door::with(
+        Workspace {
+            activities: 400,
+            days: 150,
+            ..small()
+        },
+        Behaviour {
+            rate: 0.0,
+            activity_days: 140,
+            ..Behaviour::default()
+        },
+    );
+    let args = ["activities", "--sync", "full-table"];
+    interrupted(&door, &args, 18);
+    let full = &door.state("activities")["full_table"];
+    assert!(full["fetched"].as_u64().unwrap() > 1_300, "{}", full["fetched"]);
+    let met = full["met"].as_object().unwrap();
+    let keys: usize = met.values().map(|keys| keys.as_array().unwrap().len()).sum();
+    assert!(met.len() <= 2 && keys < 100, "{keys} keys of {} days", met.len());
+    door.fail([]);
+    door.export_eagerly(&args).expect(0);
+    assert_eq!(door.keys("activities"), door.true_keys("activities"));
+}
+
+fn status(code: u16) -> Fault {
+    Fault::Status {
+        code,
+        retry_after: None,
+    }
 }

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adopt;
 mod calls;
 mod cli;
 mod conflict;
+mod coverage;
 mod docs;
 mod export;
 mod full_table;
+mod scan;
 mod support;

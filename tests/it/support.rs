@@ -1,12 +1,15 @@
 //! A workspace, a lake, and the binary between them.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cio2parquet::sandbox::{Behaviour, Sandbox, Workspace};
+use arrow::util::display::array_value_to_string;
+use cio2parquet::sandbox::{Behaviour, FaultRule, RequestRecord, Sandbox, Workspace};
 use jiff::SignedDuration;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 /// A small workspace, so that a test takes no longer than it must.
@@ -63,22 +66,40 @@ impl Door {
 
     /// `export` of everything at the sandbox's present clock, with more arguments.
     pub fn export(&self, more: &[&str]) -> Ran {
-        let lake = self.lake().display().to_string();
-        let now = self.sandbox.now().to_string();
-        let mut args = vec![
-            "export", "--to", &lake, "--rate", "0", "--now", &now, "--report", "json",
-        ];
-        args.extend(more);
-        self.run(&args)
+        self.exporting(&self.lake(), more).output().unwrap().into()
+    }
+
+    /// `export` that commits whenever it can, so that it leaves behind all it has read when it ends early.
+    pub fn export_eagerly(&self, more: &[&str]) -> Ran {
+        self.exporting_eagerly(&self.lake(), more).output().unwrap().into()
+    }
+
+    /// The command of [`Self::export_eagerly`], into any lake.
+    pub fn exporting_eagerly(&self, lake: &Path, more: &[&str]) -> Command {
+        let mut command = self.exporting(lake, more);
+        command.env("CIO2PARQUET_COMMIT_SECONDS", "0");
+        command
+    }
+
+    fn exporting(&self, lake: &Path, more: &[&str]) -> Command {
+        let mut command = self.command();
+        command.args(["export", "--rate", "0", "--report", "json", "--to"]);
+        command.arg(lake).args(["--now", &self.sandbox.now().to_string()]);
+        command.args(more);
+        command
     }
 
     /// The binary with `args`, told where the sandbox is.
     pub fn run(&self, args: &[&str]) -> Ran {
+        self.command().args(args).output().unwrap().into()
+    }
+
+    fn command(&self) -> Command {
         let mut command = binary();
         command
             .env("CIO_TOKEN", self.sandbox.token())
             .env("CIO_API_URL", self.sandbox.url());
-        command.args(args).output().unwrap().into()
+        command
     }
 
     pub fn move_clock(&self, days: i64) {
@@ -92,6 +113,17 @@ impl Door {
         self.sandbox.set_behaviour(behaviour);
     }
 
+    /// Only these faults from now on, counting from the beginning.
+    pub fn fail(&self, rules: impl IntoIterator<Item = FaultRule>) {
+        self.change(|behaviour| behaviour.faults.0 = rules.into_iter().collect());
+    }
+
+    /// What was asked for since the last reset, of paths that contain `path`.
+    pub fn asked(&self, path: &str) -> Vec<RequestRecord> {
+        let log = self.sandbox.requests().log;
+        log.into_iter().filter(|request| request.path.contains(path)).collect()
+    }
+
     pub fn truth(&self, stream: &str) -> Vec<Value> {
         let lines = self.sandbox.truth(stream).unwrap();
         lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
@@ -103,6 +135,35 @@ impl Door {
         files(&self.lake(), &mut found);
         found.retain(|path, _| path.ends_with(".parquet"));
         found
+    }
+
+    /// The keys that must be stored of a stream.
+    pub fn true_keys(&self, stream: &str) -> BTreeSet<String> {
+        let rows = self.truth(stream);
+        rows.iter().map(|row| text(&row[key_of(stream)])).collect()
+    }
+
+    /// The keys that are stored in a table of the same name as its stream, none of them twice.
+    pub fn keys(&self, table: &str) -> BTreeSet<String> {
+        let mut keys = BTreeSet::new();
+        for path in self.data().keys().filter(|path| path.contains(&format!("/{table}/"))) {
+            let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+            let mask = ProjectionMask::columns(file.parquet_schema(), [key_of(table)]);
+            for batch in file.with_projection(mask).build().unwrap() {
+                let column = batch.unwrap().remove_column(0);
+                for row in 0..column.len() {
+                    let key = array_value_to_string(&column, row).unwrap();
+                    assert!(!keys.contains(&key), "{key} is stored twice in {table}");
+                    keys.insert(key);
+                }
+            }
+        }
+        keys
+    }
+
+    /// What the manifest says of a table now.
+    pub fn state(&self, table: &str) -> Value {
+        self.manifest(table)["state"].take()
     }
 
     /// The newest version of a table's manifest.
@@ -143,6 +204,29 @@ impl Ran {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         serde_json::from_str(&self.stdout).unwrap()
     }
+}
+
+fn key_of(stream: &str) -> &'static str {
+    match stream {
+        "customers" => "cio_id",
+        "transactional_metrics" => "transactional_id",
+        _ => "id",
+    }
+}
+
+/// A JSON value as a cell shows it.
+pub fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The time ranges that were asked for, in seconds; requests without one are left out.
+pub fn windows(requests: &[RequestRecord]) -> Vec<(i64, i64)> {
+    let bound = |query: &str, name: &str| -> Option<i64> {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name)?.1.parse().ok()
+    };
+    let range = |query: &str| Some((bound(query, "start_ts")?, bound(query, "end_ts")?));
+    requests.iter().filter_map(|request| range(&request.query)).collect()
 }
 
 /// One stream's part of a report.

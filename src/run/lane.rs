@@ -1,0 +1,229 @@
+//! One stream from its first request to the last version of its table.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::context::Run;
+use super::event::RunEvent;
+use super::lists::Lists;
+use super::pipeline::{Ended, Reader};
+use super::report::{Status, StreamReport};
+use super::settings::Job;
+use super::table::Table;
+use super::tally::Tally;
+use super::{adopt, list, scan, snapshot, windows};
+use crate::error::{Error, ErrorKind};
+use crate::manifest::{DriftNote, RunRecord, TableState};
+use crate::source::{FetchError, Request};
+use crate::stream::Shape;
+
+/// One stream on its way through the run.
+pub struct Lane {
+    /// Reads its pages.
+    pub reader: Arc<Reader>,
+    /// The transactional messages that the API lists, for streams that ask each of them.
+    listed: Vec<i64>,
+    /// How the first request ended, if not well.
+    pub refused: Option<Error>,
+}
+
+impl Lane {
+    /// A stream that nothing was asked of yet.
+    pub fn new(run: &Arc<Run>, job: &Job) -> Self {
+        let tally = Arc::new(Tally::default());
+        Self {
+            reader: Arc::new(Reader::new(Arc::clone(run), job.clone(), tally)),
+            listed: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// Asks for one row, or takes what the list it depends on has answered.
+    pub async fn knock(&mut self, lists: &Lists) {
+        let stream = &self.reader.job.stream;
+        if let Some(read) = lists.get(&stream.stream) {
+            self.refused = read.as_ref().err().map(restated);
+            return;
+        }
+        let request = match &stream.fetch.each {
+            None => Some(Request::of(stream, None)),
+            Some(each) => match lists.get(each) {
+                Some(Ok(ids)) => {
+                    self.listed.clone_from(ids);
+                    ids.first().map(|id| Request::of(stream, Some(*id)))
+                }
+                Some(Err(error)) => {
+                    self.refused = Some(restated(error));
+                    None
+                }
+                None => None,
+            },
+        };
+        let Some(request) = request else { return };
+        let request = if stream.fetch.paging.is_some() {
+            request.with_limit(1)
+        } else {
+            request
+        };
+        let outcome = self
+            .reader
+            .run
+            .source
+            .fetch(&request, &self.reader.meter, |_| async { Ok(()) })
+            .await;
+        self.refused = match outcome {
+            Ok(()) => None,
+            // What one message answers says nothing about the right to read the others.
+            Err(FetchError::NotFound(_) | FetchError::Refused(_)) if stream.fetch.each.is_some() => None,
+            Err(error) => Some(error.into()),
+        };
+    }
+
+    /// Exports beside the other streams; a panic ends this stream only.
+    pub async fn spawn(self: Arc<Self>, table: Option<Arc<Table>>) -> StreamReport {
+        let lane = Arc::clone(&self);
+        let held = table.clone();
+        let task = AbortOnDropHandle::new(tokio::spawn(async move { lane.export(held).await }));
+        let panic = match task.await {
+            Ok(report) => return report,
+            Err(panic) => Error::internal("the stream's task panicked; please report what it printed").caused_by(panic),
+        };
+        let report = self.report(Err(panic.into()), None);
+        if let Some(table) = table
+            && let Err(error) = table.release(|_| ()).await
+        {
+            tracing::warn!(error = %error.chain(), "cannot give the claim back");
+        }
+        report
+    }
+
+    async fn export(&self, table: Option<Arc<Table>>) -> StreamReport {
+        let report = match (table, &self.refused) {
+            (Some(table), None) => self.export_into(&table).await,
+            (_, Some(refused)) => self.report(Err(restated(refused).into()), None),
+            (None, None) => self.report(Ok(()), None),
+        };
+        (self.reader.run.listener)(RunEvent::Ended(Box::new(report.clone())));
+        report
+    }
+
+    async fn export_into(&self, table: &Arc<Table>) -> StreamReport {
+        let started = Timestamp::now();
+        let outcome = self.work(table).await;
+        let lost = matches!(&outcome, Err(Ended::Failed(error)) if error.kind() == ErrorKind::Held);
+        let report = self.report(outcome, Some(&table.state().await));
+        if lost {
+            return report;
+        }
+        let record = self.record(&report, started);
+        let drift = &report.drift;
+        let now = self.reader.job.ask.now;
+        let released = table.release(|state| {
+            state.sync = Some(self.reader.job.sync);
+            state.rejected += self.reader.tally.counts().newly_rejected;
+            state.record(record);
+            for seen in drift {
+                note_drift(state, &seen.path, &seen.kind, seen.count, now);
+            }
+        });
+        match released.await {
+            Ok(()) => report,
+            Err(error) => self.report(Err(error.into()), Some(&table.state().await)),
+        }
+    }
+
+    async fn work(&self, table: &Arc<Table>) -> Result<(), Ended> {
+        let reader = &self.reader;
+        let settled = adopt::settle(table).await?;
+        settled.notices.into_iter().for_each(|text| reader.notice(text));
+        reader.tally.counts().gaps.extend(settled.gaps);
+        match reader.job.stream.sync {
+            Shape::List => list::export(reader, table).await,
+            Shape::Scan { .. } => scan::export(reader, table).await,
+            Shape::Snapshot => snapshot::export(reader, table, &self.listed).await,
+            Shape::Windows { .. } => windows::export(reader, table, &self.listed).await,
+        }
+    }
+
+    fn record(&self, report: &StreamReport, started: Timestamp) -> RunRecord {
+        RunRecord {
+            run: self.reader.run.settings.run.clone(),
+            started,
+            ended: Timestamp::now(),
+            sync: report.sync,
+            requests: report.requests,
+            retries: report.retries,
+            rows: report.rows,
+            outcome: report.status.name().to_owned(),
+        }
+    }
+
+    /// What became of the stream, given how it ended and what the manifest says.
+    pub fn report(&self, outcome: Result<(), Ended>, state: Option<&TableState>) -> StreamReport {
+        let job = &self.reader.job;
+        let counts = self.reader.tally.counts().clone();
+        let (status, error) = match outcome {
+            Ok(()) if counts.has_gaps() => (Status::Gaps, None),
+            Ok(()) => (Status::Complete, None),
+            Err(Ended::Stopped) => (Status::Stopped, None),
+            Err(Ended::Fetch(error)) => ended(error.into()),
+            Err(Ended::Failed(error)) => ended(error),
+        };
+        let mut told = counts.gaps.clone();
+        if counts.newly_rejected > 0 {
+            told.push(format!(
+                "{} rows were set aside under _rejected/{}",
+                counts.newly_rejected, job.table
+            ));
+        }
+        told.extend(error.as_ref().map(Error::chain));
+        let windows = state.into_iter().flat_map(|state| state.coverage.windows());
+        StreamReport {
+            stream: job.stream.stream.clone(),
+            table: job.table.clone(),
+            sync: job.sync,
+            status,
+            rows: counts.rows,
+            requests: self.reader.meter.requests(),
+            retries: self.reader.meter.retries(),
+            mark: state.and_then(|state| state.mark),
+            coverage: windows.map(|covered| [covered.from, covered.to]).collect(),
+            drift: counts.drift(),
+            error: (!told.is_empty()).then(|| told.join("; ")),
+            kind: error.map(|error| error.kind()),
+            committed: counts.committed,
+        }
+    }
+}
+
+fn ended(error: Error) -> (Status, Option<Error>) {
+    let status = match error.kind() {
+        ErrorKind::Forbidden => Status::Forbidden,
+        ErrorKind::Held => Status::Held,
+        _ => Status::Failed,
+    };
+    (status, Some(error))
+}
+
+fn note_drift(state: &mut TableState, path: &str, kind: &str, count: u64, now: Timestamp) {
+    let known = state
+        .drift
+        .iter_mut()
+        .find(|note| note.path == path && note.kind == kind);
+    match known {
+        Some(note) => note.count += count,
+        None => state.drift.push(DriftNote {
+            path: path.to_owned(),
+            kind: kind.to_owned(),
+            count,
+            first_seen: now,
+        }),
+    }
+}
+
+/// The same error for another stream; a cause cannot be shared, but it can be told twice.
+pub fn restated(error: &Error) -> Error {
+    Error::new(error.kind(), error.chain())
+}

@@ -1,0 +1,72 @@
+//! The lists that other streams ask row by row, read once a run.
+
+use std::sync::Arc;
+
+use arrow::array::cast::AsArray;
+use arrow::datatypes::Int64Type;
+
+use super::context::Run;
+use crate::columnar::{PageContext, PageDecoder, PageError};
+use crate::error::Result;
+use crate::source::{Meter, Request, Response, Unreadable};
+use crate::stream::{Catalog, Stream};
+
+/// The ids of each list that a stream of the run needs, or why they could not be read, by the list's name.
+#[derive(Debug, Default)]
+pub struct Lists(Vec<(String, Result<Vec<i64>>)>);
+
+impl Lists {
+    /// Reads every list that is needed.
+    ///
+    /// # Errors
+    /// Internal, when a stream names a list that does not exist; a list that cannot be read is an entry.
+    pub async fn read(run: &Arc<Run>) -> Result<Self> {
+        let catalog = Catalog::load()?;
+        let mut lists = Self::default();
+        for job in &run.settings.jobs {
+            let Some(each) = &job.stream.fetch.each else { continue };
+            if lists.get(each).is_none() {
+                let ids = list_ids(run, &catalog.get(each)?).await;
+                lists.0.push((each.clone(), ids));
+            }
+        }
+        Ok(lists)
+    }
+
+    /// What became of the list called `name`; `None` when nobody needed it.
+    pub fn get(&self, name: &str) -> Option<&Result<Vec<i64>>> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, ids)| ids)
+    }
+}
+
+/// The ids that the list `stream` holds now.
+async fn list_ids(run: &Arc<Run>, stream: &Arc<Stream>) -> Result<Vec<i64>> {
+    let decoder = PageDecoder::new(Arc::clone(stream));
+    let context = PageContext {
+        transactional_id: None,
+        requested_at: run.settings.now,
+        period: None,
+        steps: None,
+    };
+    let read = |response: Response| {
+        let page = decoder.decode(&response.body, &context);
+        let page = page.map(|page| (page.rows, page.next)).map_err(unreadable);
+        async move { page }
+    };
+    let mut pages = run.source.pages(Request::of(stream, None), Meter::default());
+    let mut ids = Vec::new();
+    while let Some(rows) = pages.next(read).await? {
+        let column = rows
+            .column_by_name(&stream.key)
+            .and_then(|column| column.as_primitive_opt::<Int64Type>());
+        ids.extend(column.into_iter().flat_map(|column| column.iter().flatten()));
+    }
+    Ok(ids)
+}
+
+fn unreadable(error: PageError) -> Unreadable {
+    match error {
+        PageError::NotJson(reason) => Unreadable::NotJson(reason),
+        PageError::MissingRows(reason) => Unreadable::Envelope(reason),
+    }
+}

@@ -1,0 +1,237 @@
+//! Scans from the newest activity backwards: interrupted, gone on with, and what they may say afterwards.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, Workspace};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::support::{Door, small, stream, text};
+
+const NAME: &str = "activities";
+
+/// Activities alone, some twenty pages of them.
+fn activities() -> Workspace {
+    Workspace {
+        activities: 2_000,
+        deliveries: 0,
+        messages: 1,
+        people: 20,
+        days: 60,
+        ..small()
+    }
+}
+
+#[test]
+fn a_scan_out_of_time_goes_on_to_the_same_bytes() {
+    let door = Door::open(activities());
+    door.export(&[NAME]).expect(0);
+    let straight = door.data();
+    std::fs::remove_dir_all(door.lake()).unwrap();
+    door.change(|behaviour| behaviour.latency_ms = 150);
+    door.export_eagerly(&[NAME, "--max-duration", "1s"]).expect(9);
+    door.change(|behaviour| behaviour.latency_ms = 0);
+    door.export_eagerly(&[NAME]).expect(0);
+    assert!(straight == door.data());
+}
+
+#[test]
+fn a_killed_scan_goes_on_to_the_same_bytes() {
+    for mode in ["incremental", "full-table"] {
+        let door = Door::open(Workspace {
+            activities: 1_000,
+            ..activities()
+        });
+        door.export(&[NAME]).expect(0);
+        let straight = door.data();
+        std::fs::remove_dir_all(door.lake()).unwrap();
+        door.change(|behaviour| behaviour.latency_ms = 100);
+        let mut killed = door.exporting_eagerly(&door.lake(), &[NAME, "--sync", mode]);
+        let mut killed = killed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let began = Instant::now();
+        while door.data().len() < 3 {
+            assert!(began.elapsed() < Duration::from_secs(20), "nothing was committed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        door.change(|behaviour| behaviour.latency_ms = 0);
+        door.export_eagerly(&[NAME, "--sync", mode]).expect(0);
+        assert!(straight == door.data(), "{mode}");
+    }
+}
+
+#[test]
+fn an_unfinished_scan_goes_on_at_its_cursor() {
+    let door = Door::open(activities());
+    let cursor = interrupted(&door, &[NAME], 12);
+    door.sandbox.reset_requests();
+    door.export(&[NAME]).expect(0);
+    let asked = door.asked("/v1/activities");
+    assert!(asked.iter().any(|request| request.query.contains(&cursor)), "{asked:?}");
+    assert!(asked.len() < 14, "{} requests", asked.len());
+    assert_eq!(door.keys(NAME), door.true_keys(NAME));
+    assert_eq!(door.state(NAME)["scan"], Value::Null);
+}
+
+#[test]
+fn a_cursor_that_has_expired_ends_no_scan() {
+    for answer in [Fault::Empty, refused()] {
+        let door = Door::open(activities());
+        let cursor = interrupted(&door, &[NAME], 12);
+        let expired = FaultRule {
+            matching: Some(format!("start={cursor}")),
+            ..FaultRule::at(Endpoint::Activities, [1], answer.clone())
+        };
+        door.fail([expired]);
+        door.export(&[NAME]).expect(0);
+        assert_eq!(door.keys(NAME), door.true_keys(NAME), "{answer:?}");
+    }
+}
+
+#[test]
+fn an_unfinished_scan_goes_on_through_empty_pages() {
+    let door = Door::open(activities());
+    interrupted(&door, &[NAME], 12);
+    door.change(|behaviour| {
+        behaviour.faults.0.clear();
+        behaviour.empty_pages = 1;
+    });
+    door.export(&[NAME]).expect(0);
+    assert_eq!(door.keys(NAME), door.true_keys(NAME));
+}
+
+#[test]
+fn a_beginning_after_the_mark_does_not_move_the_mark() {
+    for mode in ["incremental", "full-table"] {
+        let door = Door::open(activities());
+        let mark = stream(&door.export(&[NAME]).expect(0), NAME)["mark"].clone();
+        door.move_clock(10);
+        let report = door.export(&[NAME, "--since", "1d", "--sync", mode]).expect(0);
+        assert_eq!(stream(&report, NAME)["mark"], mark, "{mode}");
+        let report = door.export(&[NAME]).expect(0);
+        assert_ne!(stream(&report, NAME)["mark"], mark, "{mode}");
+        let since = at(&mark) - SignedDuration::from_hours(7 * 24);
+        assert!(true_since(&door, since).is_subset(&door.keys(NAME)), "{mode}");
+    }
+}
+
+#[test]
+fn a_stretch_that_a_late_beginning_left_out_is_a_gap_once_it_is_too_old() {
+    let door = Door::open(activities());
+    let mark = stream(&door.export(&[NAME]).expect(0), NAME)["mark"].clone();
+    door.move_clock(10);
+    door.export(&[NAME, "--since", "1d"]).expect(0);
+    door.move_clock(28);
+    door.export(&[NAME]).expect(8);
+    assert_eq!(gaps(&door), [(at(&mark), promised(&door))]);
+}
+
+#[test]
+fn an_outage_of_more_than_thirty_days_is_a_gap_in_either_mode() {
+    for mode in ["incremental", "full-table"] {
+        let door = Door::open(activities());
+        let mark = stream(&door.export(&[NAME]).expect(0), NAME)["mark"].clone();
+        door.move_clock(45);
+        let report = door.export(&[NAME, "--sync", mode]).expect(8);
+        assert_eq!(stream(&report, NAME)["status"], "gaps", "{mode}");
+        assert_eq!(gaps(&door), [(at(&mark), promised(&door))], "{mode}");
+        door.export(&[NAME, "--sync", mode]).expect(0);
+        assert_eq!(gaps(&door).len(), 1, "{mode}: told again");
+    }
+}
+
+#[test]
+fn a_first_scan_that_goes_on_too_late_leaves_a_gap() {
+    let door = Door::open(activities());
+    interrupted(&door, &[NAME], 6);
+    let stopped = door.sandbox.now();
+    door.move_clock(45);
+    door.fail([]);
+    door.export(&[NAME]).expect(8);
+    assert_eq!(gaps(&door), [(stopped, promised(&door))]);
+    assert!(door.true_keys(NAME).is_subset(&door.keys(NAME)));
+}
+
+#[test]
+fn the_lookback_counts_from_the_beginning_of_a_scan_of_several_runs() {
+    let door = Door::open(Workspace {
+        activities: 4_000,
+        ..activities()
+    });
+    door.export(&[NAME]).expect(0);
+    door.move_clock(1);
+    let begun = door.sandbox.now();
+    interrupted(&door, &[NAME], 7);
+    let reached = at(&door.state(NAME)["scan"]["reached"]);
+    let seen = true_since(&door, reached);
+    door.move_clock(14);
+    let late: BTreeSet<String> = true_between(&door, reached, begun).difference(&seen).cloned().collect();
+    assert!(!late.is_empty(), "nothing came late");
+    door.fail([]);
+    door.export(&[NAME]).expect(0);
+    door.export(&[NAME]).expect(0);
+    let missing: Vec<String> = late.difference(&door.keys(NAME)).cloned().collect();
+    assert!(missing.is_empty(), "{} of {} are missing", missing.len(), late.len());
+    let since = begun - SignedDuration::from_hours(7 * 24);
+    assert!(true_since(&door, since).is_subset(&door.keys(NAME)));
+}
+
+#[test]
+fn a_full_table_run_leaves_no_older_scan_to_go_on_with() {
+    let door = Door::open(activities());
+    interrupted(&door, &[NAME], 12);
+    door.fail([]);
+    door.export(&[NAME, "--sync", "full-table"]).expect(0);
+    assert_eq!(door.state(NAME)["scan"], Value::Null);
+    assert_eq!(door.keys(NAME), door.true_keys(NAME));
+}
+
+/// A run with `args` that is refused the request of that number, after what it read before was committed; the cursor it
+/// left behind.
+pub fn interrupted(door: &Door, args: &[&str], number: u64) -> String {
+    door.fail([FaultRule::at(Endpoint::Activities, [number], refused())]);
+    let report = door.export_eagerly(args).expect(8);
+    assert_eq!(stream(&report, NAME)["status"], "failed");
+    let state = door.state(NAME);
+    let scan = [&state["scan"], &state["full_table"]["scan"]];
+    let cursor = scan.iter().find_map(|scan| scan["cursor"].as_str());
+    cursor.unwrap().to_owned()
+}
+
+fn refused() -> Fault {
+    Fault::Status {
+        code: 400,
+        retry_after: None,
+    }
+}
+
+fn at(value: &Value) -> Timestamp {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+/// Since when the API promises activities.
+fn promised(door: &Door) -> Timestamp {
+    door.sandbox.now() - SignedDuration::from_hours(30 * 24)
+}
+
+fn gaps(door: &Door) -> Vec<(Timestamp, Timestamp)> {
+    let state = door.state(NAME);
+    let gaps = state["gaps"].as_array().unwrap();
+    gaps.iter().map(|gap| (at(&gap["from"]), at(&gap["to"]))).collect()
+}
+
+fn true_since(door: &Door, from: Timestamp) -> BTreeSet<String> {
+    true_between(door, from, Timestamp::MAX)
+}
+
+fn true_between(door: &Door, from: Timestamp, to: Timestamp) -> BTreeSet<String> {
+    let rows = door.truth(NAME);
+    let inside = rows.iter().filter(|row| {
+        let second = row["timestamp"].as_i64().unwrap();
+        from.as_second() <= second && second < to.as_second()
+    });
+    inside.map(|row| text(&row["id"])).collect()
+}
