@@ -111,7 +111,7 @@ fn rows_of_another_workspace_do_not_make_room_for_a_removal() {
 #[test]
 fn rows_that_are_set_aside_prove_nothing() {
     for name in ["transactional_message_details", "activities", "customers"] {
-        let door = Door::open(small());
+        let door = Door::open(few());
         door.export(&[name]).expect(0);
         let before = door.keys(name);
         door.change(|behaviour| behaviour.keyless = 20);
@@ -126,7 +126,7 @@ fn rows_that_are_set_aside_prove_nothing() {
 #[test]
 fn messages_listed_no_more_keep_their_rows() {
     let name = "transactional_message_details";
-    let door = Door::open(small());
+    let door = Door::open(few());
     door.export(&[name]).expect(0);
     let before = door.keys(name);
     // By then the second message answers 404, and the third is only missing from the list.
@@ -152,7 +152,7 @@ fn messages_listed_no_more_keep_their_rows() {
 #[test]
 fn a_range_relative_to_now_is_gone_on_with() {
     let name = "transactional_message_details";
-    let door = Door::open(small());
+    let door = Door::open(few());
     door.export(&[name]).expect(0);
     let before = door.data();
     let args = [
@@ -190,7 +190,7 @@ fn a_range_relative_to_now_is_gone_on_with() {
 #[test]
 fn a_newcomer_makes_an_unfinished_run_begin_anew() {
     let name = "transactional_message_details";
-    let door = Door::open(small());
+    let door = Door::open(few());
     let newcomer = door.truth("transactional_messages")[0]["id"].as_u64().unwrap();
     door.export(&[name]).expect(0);
     let before = door.keys(name);
@@ -228,13 +228,13 @@ fn activities_that_grow_too_old_to_be_served_stay() {
 #[test]
 fn activities_that_grow_too_old_during_a_run_of_two_parts_stay() {
     let door = Door::open(Workspace {
-        activities: 2_000,
+        activities: 1_200,
         ..small()
     });
     door.export(&["activities"]).expect(0);
     let before = door.keys("activities");
     let args = ["activities", "--sync", "full-table"];
-    interrupted(&door, &args, 12);
+    interrupted(&door, &args, 8);
     door.sandbox
         .set_now(door.sandbox.now() + SignedDuration::from_hours(20));
     door.fail([]);
@@ -311,6 +311,15 @@ fn an_unfinished_run_remembers_only_keys_it_needs() {
     door.fail([]);
     door.export_eagerly(&args).expect(0);
     assert_eq!(door.keys("activities"), door.true_keys("activities"));
+}
+
+/// Deliveries on fewer days.
+fn few() -> Workspace {
+    Workspace {
+        deliveries: 300,
+        days: 60,
+        ..small()
+    }
 }
 
 fn status(code: u16) -> Fault {
