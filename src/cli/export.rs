@@ -41,7 +41,8 @@ pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
             eprintln!("error: {stream}: {error}");
         }
     }
-    if json {
+    // A mistake in the settings that only the lake could show has no report either.
+    if json && report.exit_code != 2 {
         println!("{}", to_json(&report)?);
     } else if !output.quiet && report.error.is_none() {
         eprint!("{}", summary::table(&report));

@@ -124,7 +124,9 @@ fn source(args: &ExportArgs, config: &Config, environment: &Environment) -> Resu
             ));
         }
     };
-    let url = args.api_url.as_deref().or(environment.get("CIO_API_URL"));
+    // A region on the command line is meant, whatever address the environment names.
+    let named = args.region.is_none().then(|| environment.get("CIO_API_URL")).flatten();
+    let url = args.api_url.as_deref().or(named);
     let region = args
         .region
         .as_deref()

@@ -34,7 +34,12 @@ impl SpillDir {
             fs::create_dir_all(&self.path)?;
             tempfile::Builder::new().prefix("run-").tempfile_in(&self.path)
         };
-        match create() {
+        // Another buffer that ends may remove the folder between the two steps.
+        let again = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => create(),
+            _ => Err(error),
+        };
+        match create().or_else(again).or_else(again) {
             Ok(file) => Ok(file.into_parts()),
             Err(error) => Err(failed("create", &self.path.join("run-"), error)),
         }

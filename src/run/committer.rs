@@ -112,6 +112,15 @@ pub fn enter(state: &mut TableState, merged: &[Merged]) {
     }
 }
 
+/// The partitions of which nothing is left, to be removed after the version that holds the rest.
+pub fn emptied(merged: &[Merged]) -> Vec<String> {
+    merged
+        .iter()
+        .filter(|one| one.emptied)
+        .map(|one| one.path.clone())
+        .collect()
+}
+
 /// A stored object may change between being read and being replaced this often before the run gives up.
 const TRIES: usize = 3;
 

@@ -1,6 +1,7 @@
 //! What the streams of a run share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
@@ -29,8 +30,8 @@ pub struct Run {
     pub stop: Stop,
     /// Hears what happens.
     pub listener: ListenerSlot,
-    /// Requests in flight at once, over all streams.
-    pub flights: Semaphore,
+    /// Requests in flight at once, over the streams that have many chains.
+    pub flights: Arc<Semaphore>,
     /// Partitions that are merged at once, over all streams: each holds an encoder's buffers.
     pub merges: Semaphore,
 }

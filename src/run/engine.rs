@@ -32,7 +32,7 @@ fn start(settings: RunSettings, source: Source, storage: Storage, stop: Stop, li
     let cpu = Cpu::start()?;
     Ok(Arc::new(Run {
         budget: Budget::new(settings.memory, settings.jobs.len()),
-        flights: Semaphore::new(settings.concurrency),
+        flights: Arc::new(Semaphore::new(flights(&settings))),
         merges: Semaphore::new(cpu.threads()),
         listener: ListenerSlot(listener),
         settings,
@@ -41,6 +41,16 @@ fn start(settings: RunSettings, source: Source, storage: Storage, stop: Stop, li
         cpu,
         stop,
     }))
+}
+
+/// What `--concurrency` leaves to the streams of many chains, beside one request for each of the others.
+fn flights(settings: &RunSettings) -> usize {
+    let single = settings
+        .jobs
+        .iter()
+        .filter(|job| job.stream.fetch.each.is_none())
+        .count();
+    settings.concurrency.saturating_sub(single).max(1)
 }
 
 impl Run {
@@ -62,9 +72,7 @@ impl Run {
             .zip(tables)
             .map(|(lane, table)| Arc::new(lane).spawn(table));
         let reports = futures::future::join_all(streams).await;
-        if let Err(error) = self.storage.close_staging(&self.settings.run).await {
-            tracing::warn!(error = %error.chain(), "cannot remove this run's staging folder; the next run does");
-        }
+        self.clear_staging().await;
         self.report(reports)
     }
 
@@ -97,6 +105,22 @@ impl Run {
         Ok(lanes)
     }
 
+    /// Gives back what was claimed before a claim failed; what cannot be given back ends by itself.
+    async fn give_back(&self, tables: Vec<Option<Arc<Table>>>) {
+        for table in tables.into_iter().flatten() {
+            if let Err(error) = table.release(|_| ()).await {
+                tracing::warn!(error = %error.chain(), "cannot give the claim on {:?} back", table.job.table);
+            }
+        }
+        self.clear_staging().await;
+    }
+
+    async fn clear_staging(&self) {
+        if let Err(error) = self.storage.close_staging(&self.settings.run).await {
+            tracing::warn!(error = %error.chain(), "cannot remove this run's staging folder; the next run does");
+        }
+    }
+
     /// Claims the tables of every stream that may be read, in order of name; gives all of them back when one is held.
     ///
     /// # Errors
@@ -123,10 +147,7 @@ impl Run {
                 Ok(Opened::Held(claim)) => held(&job.table, &claim),
                 Err(error) => error,
             };
-            for table in tables.iter().flatten() {
-                table.release(|_| ()).await.map_err(nobody)?;
-            }
-            self.storage.close_staging(&settings.run).await.map_err(nobody)?;
+            self.give_back(tables).await;
             return Err((Some(lane), refusal));
         }
         Ok(tables)

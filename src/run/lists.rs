@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::array::cast::AsArray;
 use arrow::datatypes::Int64Type;
 
 use super::context::Run;
 use crate::columnar::{PageContext, PageDecoder, PageError};
-use crate::error::Result;
-use crate::source::{Meter, Request, Response, Unreadable};
+use crate::error::{Error, Result};
+use crate::source::{FetchError, Meter, Request, Response, Unreadable};
 use crate::stream::{Catalog, Stream};
 
 /// The ids of each list that a stream of the run needs, or why they could not be read, by the list's name.
@@ -55,13 +56,26 @@ async fn list_ids(run: &Arc<Run>, stream: &Arc<Stream>) -> Result<Vec<i64>> {
     };
     let mut pages = run.source.pages(Request::of(stream, None), Meter::default());
     let mut ids = Vec::new();
-    while let Some(rows) = pages.next(read).await? {
-        let column = rows
-            .column_by_name(&stream.key)
-            .and_then(|column| column.as_primitive_opt::<Int64Type>());
-        ids.extend(column.into_iter().flat_map(|column| column.iter().flatten()));
+    loop {
+        match pages.next(read).await {
+            Ok(Some(rows)) => ids.extend(keys(&rows, stream)),
+            Ok(None) => return Ok(ids),
+            // One poisoned row must not hide the others.
+            Err(FetchError::Content { body, request, .. }) => {
+                let page = decoder.decode_carefully(&body, &context);
+                let page = page.map_err(|e| Error::api(format!("cannot read what {request} answered")).caused_by(e))?;
+                ids.extend(keys(&page.rows, stream));
+                pages.skip_to(page.next);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(ids)
+}
+
+fn keys(rows: &RecordBatch, stream: &Stream) -> Vec<i64> {
+    let column = rows.column_by_name(&stream.key);
+    let ids = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    ids.into_iter().flat_map(|ids| ids.iter().flatten()).collect()
 }
 
 fn unreadable(error: PageError) -> Unreadable {

@@ -5,7 +5,7 @@
 //! stream:  plan -> pages (tokio) -> record batches (cpu) -> sorted runs -> merge with the stored partition (cpu) -> publish -> version
 //! ```
 //!
-//! The four shapes of traffic are [`list`], [`scan`], [`snapshot`] and [`windows`]; everything else is shared by all of them.
+//! The four shapes of traffic are `list`, `scan`, `snapshot` and `windows`; everything else is shared by all of them.
 
 mod adopt;
 mod budget;

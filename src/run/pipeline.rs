@@ -7,6 +7,7 @@ use arrow::array::cast::AsArray;
 use arrow::array::{Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::context::Run;
 use super::event::RunEvent;
@@ -169,25 +170,37 @@ impl Chain {
     pub async fn next(&mut self, buffer: &SharedBuffer) -> Result<Option<PageFacts>, Ended> {
         let reader = Arc::clone(&self.reader);
         let run = &reader.run;
-        // The tape and the batch of a page weigh about three times its text.
-        let charge = reader.page_bytes.load(Ordering::Relaxed) * 4;
-        let permit = run.stop.race(run.budget.page(charge)).await??;
-        let flight = run.stop.race(run.flights.acquire()).await?;
-        let flight = flight.map_err(|e| Error::internal("the gate of requests is closed").caused_by(e))?;
+        let gate = self.gate().await?;
         let Some(arrived) = run.stop.race(self.arrive()).await?? else {
             return Ok(None);
         };
-        drop(flight);
         reader.page_bytes.store(arrived.bytes as u64, Ordering::Relaxed);
         let facts = self.facts(&arrived.page);
         self.keep(arrived, buffer).await?;
-        drop(permit);
+        drop(gate);
         Ok(Some(facts))
     }
 
     /// The cursor of the page that would come next.
     pub fn cursor(&self) -> Option<&str> {
         self.pages.cursor()
+    }
+
+    /// Waits until one more page may be on its way; it may as long as the answer is kept.
+    ///
+    /// A stream of a single chain has one page on its way at most. It does not wait for the many chains of others, which may
+    /// all be stuck in retries.
+    async fn gate(&self) -> Result<Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>, Ended> {
+        let run = &self.reader.run;
+        if self.reader.job.stream.fetch.each.is_none() {
+            return Ok(None);
+        }
+        // The tape and the batch of a page weigh about three times its text.
+        let charge = self.reader.page_bytes.load(Ordering::Relaxed) * 4;
+        let memory = run.stop.race(run.budget.page(charge)).await??;
+        let flight = run.stop.race(Arc::clone(&run.flights).acquire_owned()).await?;
+        let flight = flight.map_err(|e| Error::internal("the gate of requests is closed").caused_by(e))?;
+        Ok(Some((memory, flight)))
     }
 
     async fn arrive(&mut self) -> Result<Option<Arrived>, Ended> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::committer::{Work, enter, merge_all};
+use super::committer::{Work, emptied, enter, merge_all};
 use super::pipeline::Ended;
 use super::table::Table;
 use super::tally::Tally;
@@ -57,8 +57,7 @@ pub async fn remove(table: &Arc<Table>, tally: &Tally, full: &FullTable) -> Resu
         });
     let merged = merge_all(table, tally, work.collect()).await?;
     table.commit(|state| enter(state, &merged)).await?;
-    let emptied = merged.into_iter().filter(|one| one.emptied).map(|one| one.path);
-    Ok(table.remove(emptied.collect()).await?)
+    Ok(table.remove(emptied(&merged)).await?)
 }
 
 /// A row that turns up after all is no candidate any more.

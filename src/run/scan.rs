@@ -15,7 +15,7 @@ use std::time::Instant;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::committer::{Work, day, enter, merge_all};
+use super::committer::{Work, day, emptied, enter, merge_all};
 use super::event::RunEvent;
 use super::pipeline::{Chain, Ended, PageFacts, Reader, SharedBuffer, drain};
 use super::removal::{remove, spare};
@@ -239,6 +239,7 @@ impl Scan {
                 candidates(full, &one.path, &one.outcome.unfetched);
             }
         }
+        let emptied = emptied(&merged);
         let full = self.full.clone();
         let ask = self.reader.job.ask;
         let retention = retention(&self.reader.job);
@@ -255,6 +256,7 @@ impl Scan {
             }
         });
         commit.await?;
+        self.table.remove(emptied).await?;
         self.committed = Instant::now();
         self.reader.tally.counts().committed = true;
         if let Some(reached) = self.reached {

@@ -110,7 +110,10 @@ impl Table {
         let mut writer = self.writer.lock().await;
         let outcome = writer.release(edit).await?;
         self.won(outcome)?;
-        writer.prune().await.map(|_| ())
+        if let Err(error) = writer.prune().await {
+            tracing::warn!(error = %error.chain(), "cannot remove old manifest versions; the next run tries again");
+        }
+        Ok(())
     }
 
     /// Turns a lost race into the error that ends the stream.

@@ -1,6 +1,6 @@
 //! What a stream has done so far: rows by fate, drift, and what the user should be told at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::columnar::{Drift, DriftKind, MergeOutcome};
@@ -21,6 +21,8 @@ pub struct Counts {
     pub newly_rejected: u64,
     /// What could not be read, one sentence each; any makes the stream end with gaps.
     pub gaps: Vec<String>,
+    /// Transactional messages of which it was told that they cannot be read.
+    pub refused: HashSet<i64>,
     /// Whether a version with data or coverage of this run stands in the manifest.
     pub committed: bool,
     drift: BTreeMap<(String, &'static str), u64>,

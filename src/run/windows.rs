@@ -15,7 +15,7 @@ use jiff::civil::Date;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::committer::{Work, enter, merge_all};
+use super::committer::{Work, emptied, enter, merge_all};
 use super::event::RunEvent;
 use super::pipeline::{Ended, Reader, SharedBuffer, drain};
 use super::removal::remove;
@@ -120,6 +120,12 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
     let parents = Arc::new(Parents::new(listed, &table.state().await));
     let state = owe_newcomers(table, &parents).await?;
     let plan = plan::windows(&job.stream, job.sync, &job.ask, &state);
+    if plan.until <= plan.since {
+        reader.notice(format!(
+            "nothing lies between {} and {}; nothing was asked for",
+            plan.since, plan.until
+        ));
+    }
     let units = plan.tasks.len() as u64;
     (reader.run.listener)(RunEvent::Started {
         stream: job.stream.stream.clone(),
@@ -248,7 +254,11 @@ async fn read_window(
                 sorted.unread.insert(id);
             }
             Answer::Unreadable(why) => {
-                reader.tally.counts().gaps.push(why);
+                // One sentence a message, however many windows it is not read in.
+                let mut counts = reader.tally.counts();
+                if counts.refused.insert(id) {
+                    counts.gaps.push(why);
+                }
                 sorted.unread.insert(id);
             }
         }
@@ -310,6 +320,10 @@ impl Committer {
 
     async fn commit(&mut self, read: ReadWindow) -> Result<(), Ended> {
         let window = read.window;
+        // Messages that are gone are asked for in every window in which they were never read; that they still are is no news.
+        if !read.whole && read.answers.read.is_empty() && read.fetched.rows() == 0 {
+            return Ok(());
+        }
         let proof = self.full.is_some().then(|| {
             Arc::new(Proof {
                 window: Some(window),
@@ -333,6 +347,7 @@ impl Committer {
             full.done.add(window, &[]);
             full.fetched += read.fetched.rows();
         }
+        let emptied = emptied(&merged);
         let unread: Vec<i64> = read.answers.unread.into_iter().collect();
         let answered: Vec<i64> = read.answers.read.into_iter().collect();
         let (since, full) = (self.since, self.full.clone());
@@ -352,6 +367,7 @@ impl Committer {
             state.full_table = full;
         });
         commit.await?;
+        self.table.remove(emptied).await?;
         self.reader.tally.counts().committed = true;
         (self.reader.run.listener)(RunEvent::Committed {
             stream: self.reader.job.stream.stream.clone(),
@@ -370,7 +386,9 @@ impl Committer {
             state.transactional_messages = remembered;
             state.full_table = None;
         });
-        Ok(commit.await?)
+        commit.await?;
+        self.reader.tally.counts().committed = true;
+        Ok(())
     }
 }
 

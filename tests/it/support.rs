@@ -242,7 +242,9 @@ fn files(folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         if path.is_dir() {
             files(&path, found);
         } else {
-            found.insert(path.display().to_string(), fs::read(&path).unwrap());
+            // A run under way may have moved it since the folder was listed.
+            let Ok(bytes) = fs::read(&path) else { continue };
+            found.insert(path.display().to_string(), bytes);
         }
     }
 }
