@@ -27,7 +27,7 @@ impl Budget {
     /// Shares out `memory` bytes over `streams` streams that run side by side.
     pub fn new(memory: u64, streams: usize) -> Self {
         let pages_kib = u32::try_from(memory / 8 / KIB).unwrap_or(u32::MAX / 2);
-        let rows = memory / 2 / u64::try_from(streams.max(1) + 1).unwrap_or(1);
+        let rows = memory / 3 / u64::try_from(streams.max(1) + 1).unwrap_or(1);
         Self {
             pages: Arc::new(Semaphore::new(pages_kib as usize)),
             pages_kib,
