@@ -24,8 +24,7 @@ scripts/dependencies.sh
 
 if [ "${1:-}" != quick ]; then
   step "readers: DuckDB, Polars, Spark"
-  # The development build: its dependencies are optimised, and thin LTO would cost minutes.
-  cargo build --locked
+  # The binary that the tests were run with: its dependencies are optimised, and thin LTO would cost minutes.
   BIN="${CARGO_TARGET_DIR:-target}/debug/cio2parquet" scripts/readers.sh
 fi
 

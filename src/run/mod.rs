@@ -17,6 +17,7 @@ mod event;
 mod lane;
 mod list;
 mod lists;
+mod parents;
 mod pipeline;
 mod reject;
 mod removal;

@@ -7,9 +7,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::committer::{Work, enter, merge_all};
 use super::event::RunEvent;
+use super::parents::Parents;
 use super::pipeline::{Ended, Reader, SharedBuffer, drain};
 use super::table::Table;
-use super::windows::Parents;
 use crate::columnar::PartitionKey;
 use crate::error::Error;
 use crate::manifest::SyncMode;

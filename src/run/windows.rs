@@ -17,13 +17,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::committer::{Work, emptied, enter, merge_all};
 use super::event::RunEvent;
+use super::parents::Parents;
 use super::pipeline::{Ended, Reader, SharedBuffer, drain};
 use super::removal::remove;
 use super::settings::Job;
 use super::table::Table;
 use crate::columnar::{Fetched, Proof};
 use crate::error::{Error, Result};
-use crate::manifest::{FullTable, KnownMessage, SyncMode, TableState};
+use crate::manifest::{FullTable, SyncMode, TableState};
 use crate::plan::{self, WindowTask};
 use crate::source::{FetchError, Request};
 use crate::storage::layout;
@@ -31,55 +32,6 @@ use crate::stream::{Window, day_of};
 
 /// Windows that are read at once; more would only hold more rows in memory.
 const OPEN_WINDOWS: usize = 3;
-
-/// The transactional messages of a run.
-#[derive(Debug, Clone)]
-pub struct Parents {
-    /// Those to ask, in order.
-    pub ids: Vec<i64>,
-    /// Those that the API lists now.
-    pub listed: HashSet<i64>,
-    /// Those that answered 404 when they were listed no more, in an earlier run.
-    pub gone: HashSet<i64>,
-}
-
-impl Parents {
-    /// The API's list plus every id the manifest has seen.
-    pub fn new(listed: &[i64], state: &TableState) -> Self {
-        let listed: HashSet<i64> = listed.iter().copied().collect();
-        let known = state.transactional_messages.iter();
-        let gone = known.clone().filter(|known| known.gone && !listed.contains(&known.id));
-        let gone = gone.map(|known| known.id).collect();
-        let mut ids: Vec<i64> = listed.iter().copied().chain(known.map(|known| known.id)).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        Self { ids, listed, gone }
-    }
-
-    /// What to remember: everything ever seen, and what answered 404 without being listed.
-    pub fn remember(&self, missing: &HashSet<i64>) -> Vec<KnownMessage> {
-        let known = self.ids.iter().map(|id| KnownMessage {
-            id: *id,
-            gone: missing.contains(id) && !self.listed.contains(id),
-        });
-        known.collect()
-    }
-
-    /// A sentence for a 404, unless it was told before.
-    pub fn tell_missing(&self, id: i64) -> Option<String> {
-        if self.gone.contains(&id) {
-            return None;
-        }
-        let list = if self.listed.contains(&id) {
-            "though it is listed"
-        } else {
-            "and is listed no more"
-        };
-        Some(format!(
-            "transactional message {id} answers 404 {list}; its stored rows stay"
-        ))
-    }
-}
 
 /// A window whose messages were all asked.
 struct ReadWindow {
