@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from compare import assert_same, by_key
@@ -158,17 +159,26 @@ def assert_finished(scenario: Scenario, exporter: Exporter) -> None:
 
 
 def test_a_reader_during_a_run_sees_every_key_once(scenario: Scenario, tmp_path: Path) -> None:
-    """As often as it looks: each row as it was, or as it is now."""
+    """As often as it looks: each row as it was, or as it is now.
+
+    DuckDB opens a file more than once in a query, so a query that overlaps the replacement of a file may fail. It says
+    so, never with a wrong row, and succeeds when repeated.
+    """
     exporter = scenario.begin(tmp_path / "lake")
     process = exporter.start()
-    looks = 0
+    looks = failures = 0
     while process.poll() is None:
-        if exporter.lake.is_dir():
+        if not exporter.lake.is_dir():
+            continue
+        try:
             assert_no_wrong_row(scenario, exporter.lake)
             looks += 1
+        except duckdb.Error:
+            failures += 1
     stdout, stderr = process.communicate()
     Outcome(process.returncode, stdout, stderr).expect(COMPLETE)
-    assert looks > 0
+    assert_no_wrong_row(scenario, exporter.lake)
+    assert looks > failures, f"{failures} looks failed, {looks} did not"
     assert_finished(scenario, exporter)
 
 
