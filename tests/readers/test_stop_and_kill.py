@@ -161,8 +161,8 @@ def assert_finished(scenario: Scenario, exporter: Exporter) -> None:
 def test_a_reader_during_a_run_sees_every_key_once(scenario: Scenario, tmp_path: Path) -> None:
     """As often as it looks: each row as it was, or as it is now.
 
-    DuckDB opens a file more than once in a query, so a query that overlaps the replacement of a file may fail. That is an
-    error that it tells, never a wrong row, and the query succeeds when repeated.
+    DuckDB opens a file more than once in a query, so a query that overlaps the replacement of a file may fail. It says
+    so, never with a wrong row, and succeeds when repeated.
     """
     exporter = scenario.begin(tmp_path / "lake")
     process = exporter.start()
