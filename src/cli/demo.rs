@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::args::{DemoArgs, Output};
 use super::listen;
+use super::settings::{COMMIT_EVERY, LEASE};
 use super::summary;
 use crate::error::{Error, Result};
 use crate::manifest::SyncMode;
@@ -91,7 +92,8 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
         take_over: false,
         allow_shrink: false,
         description: Some("The simulated workspace of `cio2parquet demo`".to_owned()),
-        commit_every: Duration::from_secs(60),
+        commit_every: COMMIT_EVERY,
+        lease: LEASE,
     };
     let listening = listen::listener(&settings, output);
     let report = crate::run::run(

@@ -19,7 +19,20 @@ use crate::storage::{Owner, RunId, layout};
 use crate::stream::{Catalog, Stream};
 
 /// How long one request may go without progress.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long a claim stands without being renewed.
+pub(super) const LEASE: Duration = Duration::from_secs(600);
+
+/// How often a scan commits at least.
+pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(60);
+
+/// Spans that only tests change, in seconds; `CONTRIBUTING.md` tells what each does.
+const FOR_TESTS: [&str; 3] = [
+    "CIO2PARQUET_COMMIT_SECONDS",
+    "CIO2PARQUET_LEASE_SECONDS",
+    "CIO2PARQUET_PATIENCE_SECONDS",
+];
 
 /// What the environment says; read once.
 #[derive(Debug, Default, Clone)]
@@ -28,15 +41,23 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// The process's own; empty values count as unset.
     pub fn read() -> Self {
-        let names = ["CIO_TOKEN", "CIO_REGION", "CIO_API_URL", "CIO2PARQUET_COMMIT_SECONDS"];
-        let set = names
+        let set = ["CIO_TOKEN", "CIO_REGION", "CIO_API_URL"]
             .into_iter()
+            .chain(FOR_TESTS)
             .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
         Self(set.filter(|(_, value)| !value.trim().is_empty()).collect())
     }
 
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    fn seconds(&self, name: &str, default: Duration) -> Result<Duration> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        let seconds = text
+            .parse()
+            .map_err(|e| Error::input(format!("{name} is {text:?}, not a number of seconds")).caused_by(e));
+        seconds.map(Duration::from_secs)
     }
 }
 
@@ -73,9 +94,6 @@ impl Settings {
         let to = args.to.clone().or(config.to.clone());
         let to = to.ok_or_else(|| Error::input("nowhere to export to; say --to FOLDER, or `to` in the config file"))?;
         let jobs = jobs(args, &config, now)?;
-        let commit_every = environment
-            .get("CIO2PARQUET_COMMIT_SECONDS")
-            .and_then(|text| text.parse().ok());
         Ok(Self {
             run: RunSettings {
                 run,
@@ -88,7 +106,8 @@ impl Settings {
                 take_over: args.take_over,
                 allow_shrink: args.allow_shrink,
                 description: config.description.clone(),
-                commit_every: Duration::from_secs(commit_every.unwrap_or(60)),
+                commit_every: environment.seconds("CIO2PARQUET_COMMIT_SECONDS", COMMIT_EVERY)?,
+                lease: environment.seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,
             },
             source: source(args, &config, environment)?,
             to,
@@ -141,7 +160,7 @@ fn source(args: &ExportArgs, config: &Config, environment: &Environment) -> Resu
         token,
         base,
         rate: parse::rate("--rate", &args.rate)?,
-        patience: PATIENCE,
+        patience: environment.seconds("CIO2PARQUET_PATIENCE_SECONDS", PATIENCE)?,
         user_agent: concat!("cio2parquet/", env!("CARGO_PKG_VERSION")).to_owned(),
     })
 }

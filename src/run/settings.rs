@@ -49,4 +49,6 @@ pub struct RunSettings {
     pub description: Option<String>,
     /// A scan of pages commits at least this often, so that a kill costs little.
     pub commit_every: Duration,
+    /// How long a claim stands without being renewed.
+    pub lease: Duration,
 }

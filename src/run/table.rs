@@ -11,9 +11,6 @@ use super::settings::Job;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Claim, ClaimOptions, ClaimOutcome, CommitOutcome, SchemaRef, TableState, TableWriter};
 
-/// How long a claim stands without being renewed.
-const LEASE: std::time::Duration = std::time::Duration::from_secs(600);
-
 /// A claimed table.
 pub struct Table {
     /// The run that holds it.
@@ -42,7 +39,7 @@ impl Table {
         let settings = &run.settings;
         let options = ClaimOptions {
             take_over: settings.take_over,
-            lease: LEASE,
+            lease: settings.lease,
         };
         let initial = initial(job, settings.description.clone());
         let claimed = TableWriter::claim(
