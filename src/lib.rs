@@ -26,6 +26,7 @@
 
 pub mod cli;
 pub mod columnar;
+pub mod crash;
 pub mod error;
 pub mod manifest;
 pub mod plan;

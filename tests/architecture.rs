@@ -7,22 +7,25 @@ use std::fs;
 use std::path::Path;
 
 /// Who may import whom; `ARCHITECTURE.md` draws the same table.
-const RULES: [(&str, &[&str]); 10] = [
+const RULES: [(&str, &[&str]); 11] = [
     ("error", &[]),
+    ("crash", &["error"]),
     ("stream", &["error"]),
     ("source", &["stream", "error"]),
-    ("columnar", &["stream", "error"]),
-    ("storage", &["error"]),
-    ("manifest", &["storage", "stream", "error"]),
+    ("columnar", &["stream", "crash", "error"]),
+    ("storage", &["crash", "error"]),
+    ("manifest", &["storage", "stream", "crash", "error"]),
     ("plan", &["manifest", "stream", "error"]),
     (
         "run",
-        &["plan", "source", "columnar", "manifest", "storage", "stream", "error"],
+        &[
+            "plan", "source", "columnar", "manifest", "storage", "stream", "crash", "error",
+        ],
     ),
     (
         "cli",
         &[
-            "run", "plan", "source", "manifest", "storage", "stream", "error", "sandbox",
+            "run", "plan", "source", "manifest", "storage", "stream", "crash", "error", "sandbox",
         ],
     ),
     ("sandbox", &[]),

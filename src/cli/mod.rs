@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+use crate::crash;
 use crate::error::{Error, Result};
 use args::{Args, Verb};
 
@@ -46,6 +47,9 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn act(args: Args) -> Result<u8> {
     logging::start(&args.output);
+    if let Ok(plan) = std::env::var(crash::VARIABLE) {
+        crash::arm(&plan)?;
+    }
     let wait = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8>>>>| runtime()?.block_on(work);
     match args.verb {
         Verb::Export(flags) => wait(Box::pin(export::run(flags, args.output))),

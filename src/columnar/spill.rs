@@ -14,6 +14,7 @@ use arrow::ipc::writer::FileWriter;
 use tempfile::TempPath;
 
 use super::PartitionKey;
+use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 
 /// The folder for what does not fit into memory; made when it is first needed, emptied and removed when it is dropped.
@@ -164,6 +165,7 @@ impl RunWriter {
         self.writer
             .finish()
             .map_err(|error| failed("write", &self.run.path, error))?;
+        pass(Step::RunSpilled);
         Ok(self.run)
     }
 }

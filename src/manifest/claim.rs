@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::version::{Creation, Version, highest_after, newest};
 use super::writer::{Clock, Holder};
 use super::{Claim, TableState, TableWriter};
+use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::storage::layout::version_path;
 use crate::storage::{Created, Owner, RunId, Storage};
@@ -99,12 +100,14 @@ impl Claiming<'_> {
     async fn run(self) -> Result<ClaimOutcome> {
         for _ in 0..ROUNDS {
             let (number, state) = self.look().await?;
+            pass(Step::TableSeen);
             let in_the_way = state.claim.clone().filter(|claim| claim.run != self.holder.run);
             if let Some(claim) = &in_the_way {
                 if !self.may_end(claim) {
                     return Ok(ClaimOutcome::Held { claim: claim.clone() });
                 }
                 self.storage.evict_staging(&claim.run).await?;
+                pass(Step::RunEvicted);
             }
             if let Some(version) = self.create(number + 1, state).await? {
                 let storage = self.storage.clone();

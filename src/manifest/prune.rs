@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::TableWriter;
+use crate::crash::{Step, pass};
 use crate::error::Result;
 use crate::storage::ObjectInfo;
 use crate::storage::layout::{parse_version_path, version_folder};
@@ -21,6 +22,7 @@ impl TableWriter {
         let old = surplus(&versions, limit);
         for version in old {
             self.storage.delete(&version.path).await?;
+            pass(Step::VersionPruned);
         }
         Ok(old.len())
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{CommitOutcome, TableWriter};
+use crate::crash::{Step, pass};
 use crate::error::Result;
 use crate::storage::Removed;
 use crate::storage::layout::object_path;
@@ -33,6 +34,7 @@ impl TableWriter {
         if self.state().removing.is_empty() {
             return Ok(CommitOutcome::Committed(self.number()));
         }
+        pass(Step::RemovalListed);
         // A bucket cannot be asked to delete only what we know, so the claim is proved just before.
         if let lost @ CommitOutcome::Lost(_) = self.renew().await? {
             return Ok(lost);
@@ -53,7 +55,10 @@ impl TableWriter {
         }
         let path = object_path(&self.state().table, name);
         match self.storage.remove(&self.run, &path).await? {
-            Removed::Done => Ok(CommitOutcome::Committed(self.number())),
+            Removed::Done => {
+                pass(Step::ObjectRemoved);
+                Ok(CommitOutcome::Committed(self.number()))
+            }
             Removed::Conflict => Ok(self.lost().await),
         }
     }

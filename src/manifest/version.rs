@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::TableState;
+use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::storage::layout::{MANIFEST, parse_version_path, version_folder, version_path};
 use crate::storage::{Created, RunId, Storage};
@@ -109,7 +110,9 @@ impl Version {
     pub(super) async fn create(&self, storage: &Storage) -> Result<Creation> {
         let path = version_path(&self.state.table, self.number);
         let bytes = self.encode()?;
+        pass(Step::VersionDue);
         let created = storage.create(&path, bytes.clone()).await;
+        pass(Step::VersionStored);
         if matches!(created, Ok(Created::Done)) {
             return Ok(Creation::Done);
         }

@@ -10,6 +10,7 @@ use super::settings::Job;
 use super::stored::StoredObject;
 use super::table::Table;
 use crate::columnar::inspect;
+use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::manifest::{Difference, DifferenceKind, Gap, PartitionFile, TableState, compare};
 use crate::storage::{ObjectInfo, layout};
@@ -96,6 +97,7 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
         }
         (_, Some(info)) => {
             let file = read(table, &info).await?;
+            pass(Step::PartitionAdopted);
             let differs = entry.is_none_or(|entry| entry.sha256 != file.sha256);
             if differs {
                 settled.notices.push(format!("adopted {place} with {} rows", file.rows));

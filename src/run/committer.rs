@@ -11,6 +11,7 @@ use super::stored::StoredObject;
 use super::table::{Table, lost};
 use super::tally::Tally;
 use crate::columnar::{Fetched, MergeInput, MergeOutcome, ParquetEncoder, PartitionKey, Proof, merge_partition};
+use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::manifest::{PartitionFile, TableState};
 use crate::storage::{Expected, FinishedObject, ObjectInfo, Published, layout};
@@ -96,6 +97,7 @@ pub async fn merge_all(table: &Arc<Table>, tally: &Tally, work: Vec<Work>) -> Re
         async move { merge(&table, &work).await }
     });
     let merged: Vec<Merged> = tasks.buffered(side_by_side).try_collect().await?;
+    pass(Step::PartitionsMerged);
     let mut counts = tally.counts();
     for one in &merged {
         counts.merged(&one.outcome);
@@ -133,6 +135,7 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
         let slot = run.merges.acquire().await;
         let slot = slot.map_err(|e| Error::internal("the merge slots are closed").caused_by(e))?;
         let stored = run.storage.head(&full).await?;
+        pass(Step::PartitionFound);
         let (outcome, staged) = encode(table, work, stored.as_ref()).await?;
         drop(slot);
         let emptied = outcome.rows == 0 && stored.is_some() && outcome.differs();
@@ -148,6 +151,7 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
         let (bytes, sha256) = (staged.bytes(), staged.sha256().to_owned());
         match run.storage.publish(staged, &full, &expected).await? {
             Published::Done(info) => {
+                pass(Step::ObjectPublished);
                 let file = describe(&table.job.stream, &outcome, bytes, sha256, info.etag);
                 return Ok(Merged {
                     path,
@@ -187,6 +191,7 @@ async fn encode(
     };
     let fresh = object.is_none();
     let staged = run.storage.stage(&run.settings.run)?;
+    pass(Step::ObjectStaged);
     let work = work.clone();
     let job = move || {
         let stored = match object {
@@ -208,7 +213,10 @@ async fn encode(
         if !outcome.differs() || (fresh && outcome.rows == 0) {
             return Ok((outcome, None));
         }
-        let staged = encoder.finish()?.finish()?;
+        let encoded = encoder.finish()?;
+        pass(Step::ObjectEncoded);
+        let staged = encoded.finish()?;
+        pass(Step::ObjectFinished);
         Ok((outcome, Some(staged)))
     };
     run.cpu.run(job).await

@@ -15,6 +15,7 @@ use super::report::{RunReport, StreamReport};
 use super::settings::RunSettings;
 use super::stop::Stop;
 use super::table::{Opened, Table, held};
+use crate::crash::{Step, pass};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Source;
 use crate::storage::{Owner, Storage};
@@ -72,6 +73,7 @@ impl Run {
             .zip(tables)
             .map(|(lane, table)| Arc::new(lane).spawn(table));
         let reports = futures::future::join_all(streams).await;
+        pass(Step::ClaimsGivenBack);
         self.clear_staging().await;
         self.report(reports)
     }
@@ -133,6 +135,7 @@ impl Run {
             .open_staging(&settings.run, &settings.owner)
             .await
             .map_err(nobody)?;
+        pass(Step::StagingOpened);
         let mut order: Vec<usize> = (0..lanes.len()).filter(|lane| lanes[*lane].refused.is_none()).collect();
         order.sort_by_key(|lane| &lanes[*lane].reader.job.table);
         let mut tables: Vec<Option<Arc<Table>>> = vec![None; lanes.len()];

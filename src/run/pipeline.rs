@@ -16,6 +16,7 @@ use super::settings::Job;
 use super::stop::Stopped;
 use super::tally::Tally;
 use crate::columnar::{DecodedPage, Fetched, PageContext, PageDecoder, PageError, RunBuffer, SpillDir};
+use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::source::{FetchError, Meter, Pages, Request, Response, Unreadable};
 
@@ -159,7 +160,9 @@ pub async fn drain(reader: &Reader, buffer: SharedBuffer) -> Result<Arc<Fetched>
         let full = full.map_err(|_| Error::internal("a run buffer is still shared"))?;
         full.into_inner().unwrap_or_else(PoisonError::into_inner).finish()
     };
-    reader.run.cpu.run(work).await.map(Arc::new)
+    let fetched = reader.run.cpu.run(work).await?;
+    pass(Step::RowsSorted);
+    Ok(Arc::new(fetched))
 }
 
 impl Chain {
@@ -174,9 +177,11 @@ impl Chain {
         let Some(arrived) = run.stop.race(self.arrive()).await?? else {
             return Ok(None);
         };
+        pass(Step::PageRead);
         reader.page_bytes.store(arrived.bytes as u64, Ordering::Relaxed);
         let facts = self.facts(&arrived.page);
         self.keep(arrived, buffer).await?;
+        pass(Step::PageKept);
         drop(gate);
         Ok(Some(facts))
     }

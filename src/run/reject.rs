@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::columnar::RejectedRow;
+use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::storage::{Created, Storage, layout};
 
@@ -17,7 +18,10 @@ pub async fn keep(storage: &Storage, table: &str, rows: &[RejectedRow], request:
         let name = hex(&Sha256::digest(row.json.as_bytes()));
         let path = layout::rejected_path(table, &name);
         match storage.create(&path, text(row, request)?).await? {
-            Created::Done => newly += 1,
+            Created::Done => {
+                pass(Step::RowSetAside);
+                newly += 1;
+            }
             Created::Exists => {}
         }
     }

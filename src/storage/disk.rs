@@ -21,6 +21,7 @@ use object_store::local::LocalFileSystem;
 use super::failure::failed;
 use super::layout::{MANIFEST, STAGING, staging_folder};
 use super::{Owner, RunId};
+use crate::crash::{Step, pass};
 use crate::error::{Error, ErrorKind, Result};
 
 const OWNER: &str = "owner.json";
@@ -102,7 +103,10 @@ impl Disk {
         let objects = self.folder(run).join(OBJECTS);
         let parked = objects.join(self.staged.fetch_add(1, Ordering::Relaxed).to_string());
         match fs::rename(&object, &parked) {
-            Ok(()) => fs::remove_file(&parked)?,
+            Ok(()) => {
+                pass(Step::ObjectParked);
+                fs::remove_file(&parked)?;
+            }
             Err(cause) if cause.kind() == Kind::NotFound => return Ok(objects.is_dir()),
             Err(cause) => return Err(cause),
         }

@@ -8,6 +8,7 @@ use super::disk::Leftover;
 use super::failure::failed;
 use super::staged::Body;
 use super::{FinishedObject, ObjectInfo, RunId, Storage};
+use crate::crash::{Step, pass};
 use crate::error::Result;
 
 /// What must stand at a path for a publication to replace it.
@@ -78,6 +79,7 @@ impl Storage {
         if !self.stands(to, expected).await? {
             return Ok(Published::Conflict);
         }
+        pass(Step::ObjectChecked);
         let from = Path::parse(staged.path())?;
         // A rename keeps inode and time of change, so the ETag of the staged file is that of the object. Asked afterwards, it could
         // be that of the next one who publishes here.
