@@ -12,6 +12,7 @@ mod export;
 mod failing_store;
 mod full_table;
 mod scan;
+mod secrets;
 mod set_aside;
 mod support;
 #[path = "../../src/storage/unreliable.rs"]
