@@ -12,3 +12,4 @@ mod export;
 mod full_table;
 mod scan;
 mod support;
+mod verify;
