@@ -566,3 +566,118 @@ fn everything(folder: &Path) -> BTreeSet<(PathBuf, Vec<u8>, std::time::SystemTim
     }
     found
 }
+
+/// The long form of what the sieve's own test shows; `CIO2PARQUET_LARGE` says how many million rows.
+#[test]
+fn a_table_of_any_size_is_verified_in_little_memory() {
+    let Ok(millions) = std::env::var("CIO2PARQUET_LARGE") else {
+        return;
+    };
+    let rows = millions.parse::<i64>().unwrap() * 1_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake { folder };
+    large(&lake, rows);
+    let mut command = binary();
+    command
+        .args(["verify", "--json", "--memory", "64MiB", "--to"])
+        .arg(lake.folder.path());
+    let began = Instant::now();
+    let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut peak = 0;
+    while run.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = line.map_or(peak, |line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let report = Ran::from(run.wait_with_output().unwrap()).expect(6);
+    eprintln!(
+        "{rows} rows: {} MiB at most, {:.1} s",
+        peak >> 10,
+        began.elapsed().as_secs_f64()
+    );
+    let table = &report["tables"][0];
+    assert_eq!(table["rows"], rows + 1);
+    let findings = table["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0]["kind"], "doubled_in_table");
+    assert!(
+        findings[0]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("the first is k000000000005;"),
+        "{findings:?}"
+    );
+    assert!(peak < 64 << 10, "{peak} KiB");
+}
+
+/// Activities over eight days, a key of the first day once more in the last.
+fn large(lake: &Lake, rows: i64) {
+    use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray, new_null_array};
+    let stream = stream("activities/");
+    let schema = arrow_schema(&stream);
+    let batch = |range: std::ops::Range<i64>, day: i64, keys: &dyn Fn(i64) -> String| {
+        let ids: ArrayRef = Arc::new(range.clone().map(|row| Some(keys(row))).collect::<StringArray>());
+        let times = range.clone().map(|row| day * 86_400_000_000 + row % 10_000_000);
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"));
+        let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+            "id" => Arc::clone(&ids),
+            "timestamp" => Arc::clone(&times),
+            _ => new_null_array(field.data_type(), ids.len()),
+        });
+        RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
+    };
+    let a_day = rows / 8;
+    let mut partitions = serde_json::Map::new();
+    for day in 0..8 {
+        let mut encoder = ParquetEncoder::new(&stream, Vec::new()).unwrap();
+        let range = day * a_day..(day + 1) * a_day;
+        for start in range.clone().step_by(8192) {
+            let some = start..(start + 8192).min(range.end);
+            let first = |row| row - range.start;
+            encoder
+                .push(&batch(first(some.start)..first(some.end), day, &|row| {
+                    format!("k{:012}", row + range.start)
+                }))
+                .unwrap();
+        }
+        if day == 7 {
+            encoder
+                .push(&batch(9_999_999..10_000_000, day, &|_| "k000000000005".to_owned()))
+                .unwrap();
+        }
+        let bytes = encoder.finish().unwrap();
+        let name = format!("date=1970-01-{:02}/part-0.parquet", day + 1);
+        let path = lake.path("activities").join(&name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let stats = inspect(
+            &stream,
+            read_parquet(&stream, bytes::Bytes::from(bytes.clone())).unwrap(),
+        )
+        .unwrap();
+        let sha256: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        partitions.insert(
+            name,
+            json!({
+                "rows": stats.rows, "bytes": bytes.len(), "sha256": sha256, "etag": null, "schema": 1,
+                "least_time": stats.least_time, "greatest_time": stats.greatest_time,
+                "least_key": stats.least_key, "greatest_key": stats.greatest_key,
+            }),
+        );
+        fs::write(path, bytes).unwrap();
+    }
+    let page = include_str!("../../docs/format.md").split_once("```json\n").unwrap().1;
+    let mut version: Value = serde_json::from_str(page.split_once("```").unwrap().0).unwrap();
+    version["version"] = json!(1);
+    version["state"]["stream"] = json!("activities");
+    version["state"]["table"] = json!("activities");
+    version["state"]["partitions"] = Value::Object(partitions);
+    version["state"]["removing"] = json!([]);
+    version["state"]["claim"] = Value::Null;
+    let folder = lake.path("_manifest/activities");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("00000000000000000001.json"), version.to_string()).unwrap();
+}
