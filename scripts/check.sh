@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The only definition of green: format, lints, tests, docs, licences, and the readers' tests.
-# `scripts/check.sh quick` leaves the readers' tests out.
+# The only definition of green: format, lints, tests, docs, licences, a little fuzzing, and the readers' tests.
+# `scripts/check.sh quick` leaves fuzzing and the readers' tests out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,9 +16,6 @@ step "tests"
 cargo test --locked --all-targets
 cargo test --locked --doc
 
-step "fuzz, briefly"
-scripts/fuzz.sh 15
-
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
@@ -26,6 +23,9 @@ step "dependencies"
 scripts/dependencies.sh
 
 if [ "${1:-}" != quick ]; then
+  step "fuzz, briefly"
+  scripts/fuzz.sh 15
+
   step "readers: DuckDB, Polars, Spark"
   # The binary that the tests were run with: its dependencies are optimised, and thin LTO would cost minutes.
   BIN="${CARGO_TARGET_DIR:-target}/debug/cio2parquet" scripts/readers.sh

@@ -296,8 +296,76 @@ impl<F: FnMut(&[u128])> Walk<F> {
     fn faults(&mut self) -> impl Iterator<Item = Fault> + use<F> {
         let disorder = std::mem::take(&mut self.disorder);
         let strays = std::mem::take(&mut self.strays);
-        let disorder = disorder.fault(FaultKind::Order, "it has rows that come after greater ones");
+        let disorder = disorder.fault(FaultKind::Order, "it has rows that stand after greater ones");
         let strays = strays.fault(FaultKind::Day, "it has rows of another day");
         disorder.into_iter().chain(strays)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::testing::{context, stream, things};
+    use super::super::{PageDecoder, ParquetEncoder};
+    use super::*;
+
+    fn file(stream: &Stream, rows: &RecordBatch) -> Bytes {
+        let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+        encoder.push(rows).unwrap();
+        encoder.finish().unwrap().into()
+    }
+
+    fn faults(file: &Bytes, schema: Option<u32>) -> Vec<FaultKind> {
+        let promise = Promise {
+            day: Some("1970-01-02".parse().unwrap()),
+            schema,
+        };
+        let audit = audit(&stream(), file.clone(), promise, |_| ());
+        audit.faults.into_iter().map(|fault| fault.kind).collect()
+    }
+
+    #[test]
+    fn a_file_of_an_older_schema_is_in_order_if_the_manifest_says_so() {
+        let mut older = (*stream()).clone();
+        older.version -= 1;
+        older.columns.retain(|column| column.name != "name");
+        let decoder = PageDecoder::new(older.clone().into());
+        let rows = decoder
+            .decode(br#"{"rows":[{"id":"a","at":86400}]}"#, &context())
+            .unwrap()
+            .rows;
+        let file = file(&older, &rows);
+        assert_eq!(faults(&file, Some(2)), []);
+        assert_eq!(faults(&file, None), []);
+        assert_eq!(faults(&file, Some(3)), [FaultKind::Schema]);
+    }
+
+    #[test]
+    fn order_and_day_are_told_once_with_the_first_row() {
+        let day = 86_400;
+        let rows = [
+            ("b", day),
+            ("a", day + 5),
+            ("c", day + 3),
+            ("d", day + 2),
+            ("e", 2 * day),
+        ];
+        let rows = things(&rows.map(|(key, at)| (key.to_owned(), at, 0)));
+        let promise = Promise {
+            day: Some("1970-01-02".parse().unwrap()),
+            schema: None,
+        };
+        let mut keys = 0;
+        let audit = audit(&stream(), file(&stream(), &rows), promise, |some| keys += some.len());
+        let told: Vec<_> = audit.faults.into_iter().map(|fault| fault.detail).collect();
+        let expected = [
+            "it has rows that stand after greater ones: 2 of them, the first is row 3 with the key c",
+            "it has rows of another day: 1 of them, the first is e with date=1970-01-03",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!((keys, audit.stats.rows), (5, 5));
+        let sound = things(&[("a".to_owned(), day, 0), ("b".to_owned(), day, 0)]);
+        assert_eq!(faults(&file(&stream(), &sound), Some(3)), []);
     }
 }

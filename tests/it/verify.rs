@@ -496,7 +496,7 @@ fn what_a_killed_run_leaves_is_no_damage() {
     let lake = Lake::copy(&door.lake());
     assert_eq!(lake.findings(&[]), (0, BTreeSet::new()));
 
-    // A run that stored a day, replaced another one, and died before it could say so.
+    // A run that stored a day, replaced another one, and has not said so: it lives elsewhere, or seems to.
     let days = lake.partitions(DETAILS);
     let whole = lake.rows(&days[3]);
     lake.store(&stream(&days[3]), &days[3], &whole.slice(0, whole.num_rows() - 1));
@@ -507,7 +507,7 @@ fn what_a_killed_run_leaves_is_no_damage() {
         let name = days[2].split_once('/').unwrap().1;
         version["state"]["partitions"].as_object_mut().unwrap().remove(name);
         version["state"]["claim"] = json!({
-            "run": "dead", "until": "2020-01-01T00:00:00Z", "owner": {"host": "h", "boot": "", "process": "1:1"}
+            "run": "gone", "until": "2099-01-01T00:00:00Z", "owner": {"host": "h", "boot": "", "process": "1:1"}
         });
     });
     let notes = BTreeSet::from([&days[2], &days[3]].map(|day| (day.clone(), "not_entered".to_owned())));
