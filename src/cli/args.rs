@@ -192,8 +192,9 @@ pub struct CatalogArgs {
 }
 
 const VERIFY_HELP: &str = "\
-Reads only, and works beside a run: what a run under way may explain is looked at again, and what it has stored
-and not entered yet is a note. Exit code 0 when nothing is damaged, 6 when something is, 2 for a place without tables.";
+Reads only, and works beside a run: what a run under way may explain is looked
+at again, and what it has stored and not entered yet is a note. Exit code 0
+when nothing is damaged, 6 when something is, 2 for a place without tables.";
 
 /// `verify`.
 #[derive(Debug, ClapArgs)]

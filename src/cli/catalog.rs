@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::args::CatalogArgs;
+use super::out;
 use crate::error::{Error, Result};
 use crate::manifest::{TableState, Version, newest, tables};
 use crate::storage::Storage;
@@ -18,14 +19,14 @@ pub async fn run(args: CatalogArgs) -> Result<u8> {
         versions.extend(newest(&storage, &table).await?);
     }
     if args.json {
-        println!("{}", json(&versions)?);
+        out::line(&json(&versions)?)?;
     } else if versions.is_empty() {
-        println!(
+        out::line(&format!(
             "{} holds no table yet; `cio2parquet export --to {}` makes them",
             args.to, args.to
-        );
+        ))?;
     } else {
-        print!("{}", text(&versions));
+        out::print(&text(&versions))?;
     }
     Ok(0)
 }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::args::{DemoArgs, Output};
 use super::listen;
+use super::out;
 use super::settings::{COMMIT_EVERY, LEASE};
 use super::summary;
 use crate::error::{Error, Result};
@@ -37,39 +38,37 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<u8> {
     };
     let sandbox = Sandbox::start(Workspace::default(), behaviour, address).await;
     let sandbox = sandbox.map_err(|e| Error::internal("cannot start the simulated workspace").caused_by(e))?;
-    println!(
+    out::line(&format!(
         "A simulated workspace as of {}; exporting it into {}",
         sandbox.now(),
         args.to
-    );
+    ))?;
     let first = export(&sandbox, &storage, output).await?;
-    tell(&first);
+    tell(&first)?;
     if first.exit_code != 0 {
         sandbox.stop().await;
         return Ok(first.exit_code);
     }
     let later = sandbox.now().checked_add(SignedDuration::from_hours(24));
     sandbox.set_now(later.map_err(|e| Error::internal("the simulated clock ends here").caused_by(e))?);
-    println!(
+    out::line(&format!(
         "\nA day passes in the workspace: it is {} now. The same export again:",
         sandbox.now()
-    );
+    ))?;
     let second = export(&sandbox, &storage, output).await?;
-    tell(&second);
+    tell(&second)?;
     sandbox.stop().await;
-    println!(
+    out::line(&format!(
         "\nNext, with DuckDB (pip install duckdb, or the duckdb shell):\n\n{}",
         QUERY.replace("{to}", &args.to)
-    );
-    println!("\nThe same for your own workspace:\n\n  CIO_TOKEN=<App API key> cio2parquet export --to ./my-lake");
+    ))?;
+    out::line("\nThe same for your own workspace:\n\n  CIO_TOKEN=<App API key> cio2parquet export --to ./my-lake")?;
     Ok(second.exit_code)
 }
 
-fn tell(report: &RunReport) {
-    print!("{}", summary::table(report));
-    if let Some(error) = &report.error {
-        println!("{error}");
-    }
+fn tell(report: &RunReport) -> Result<()> {
+    out::print(&summary::table(report))?;
+    report.error.as_ref().map_or(Ok(()), |error| out::line(error))
 }
 
 async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<RunReport> {

@@ -8,6 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::args::{ExportArgs, Output};
 use super::listen;
+use super::out;
 use super::settings::{Environment, Settings};
 use super::summary;
 use crate::error::{Error, Result};
@@ -47,7 +48,7 @@ pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
     }
     // A mistake in the settings that only the lake could show has no report either.
     if json && report.exit_code != 2 {
-        println!("{}", to_json(&report)?);
+        out::line(&to_json(&report)?)?;
     } else if !output.quiet && report.error.is_none() {
         eprint!("{}", summary::table(&report));
     }

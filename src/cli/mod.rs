@@ -7,6 +7,7 @@ mod demo;
 mod export;
 mod listen;
 mod logging;
+mod out;
 mod parse;
 mod sandbox;
 mod settings;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use jiff::Timestamp;
 
 use super::args::SandboxArgs;
+use super::out;
 use crate::error::{Error, Result};
 use crate::sandbox::{Behaviour, Sandbox, Workspace};
 
@@ -36,8 +37,8 @@ pub async fn run(args: SandboxArgs) -> Result<u8> {
             ))
             .caused_by(e)
         })?;
-    println!("export CIO_API_URL={}", sandbox.url());
-    println!("export CIO_TOKEN={}", sandbox.token());
+    out::line(&format!("export CIO_API_URL={}", sandbox.url()))?;
+    out::line(&format!("export CIO_TOKEN={}", sandbox.token()))?;
     eprintln!("a simulated workspace as of {now}; its clock moves with POST /_sandbox/clock; Ctrl-C ends it");
     tokio::select! {
         () = sandbox.finished() => Err(Error::internal("the sandbox's socket failed")),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::args::StreamsArgs;
+use super::out;
 use crate::error::{Error, Result};
 use crate::stream::{Catalog, Column, ColumnType, Method, Partition, Shape, Stream};
 
@@ -19,7 +20,7 @@ pub fn run(args: &StreamsArgs) -> Result<u8> {
         (Some(name), ..) => columns(catalog.get(name)?.as_ref()),
         (None, ..) => list(&catalog),
     };
-    print!("{text}");
+    out::print(&text)?;
     Ok(0)
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::args::VerifyArgs;
 use super::catalog::size;
+use super::out;
 use super::parse;
 use crate::error::{Error, Result};
 use crate::run::{Budget, TableReport, VerifyReport, VerifySettings, verify};
@@ -31,12 +32,9 @@ pub async fn run(args: VerifyArgs) -> Result<u8> {
     }
     if args.json {
         let text = serde_json::to_string_pretty(&report);
-        println!(
-            "{}",
-            text.map_err(|e| Error::internal("cannot write JSON").caused_by(e))?
-        );
+        out::line(&text.map_err(|e| Error::internal("cannot write JSON").caused_by(e))?)?;
     } else {
-        print!("{}", text(&report, args.quick));
+        out::print(&text(&report, args.quick))?;
     }
     Ok(report.exit_code)
 }

@@ -1,6 +1,7 @@
 //! Mistakes get one line that names the thing and the remedy, with the right exit code, before anything is touched.
 
 use std::fs;
+use std::process::Stdio;
 
 use cio2parquet::sandbox::Endpoint;
 
@@ -210,4 +211,30 @@ fn catalog_tells_what_is_there() {
             .clone()
     };
     assert_eq!(rows("customers"), door.truth("customers").len());
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let door = Door::open(small());
+    door.export(&["customers"]).expect(0);
+    let lake = door.lake().display().to_string();
+    for args in [
+        &["catalog", "--to", &lake][..],
+        &["verify", "--to", &lake],
+        &["streams"],
+    ] {
+        let mut child = binary()
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ran = child.wait_with_output().unwrap();
+        assert_eq!(
+            (ran.status.code(), String::from_utf8_lossy(&ran.stderr).as_ref()),
+            (Some(0), ""),
+            "{args:?}"
+        );
+    }
 }
