@@ -60,7 +60,7 @@ enum Answer {
         rejected: usize,
     },
     Missing,
-    Unreadable(String),
+    Unreadable(Error),
 }
 
 /// Exports a stream of windows into its table.
@@ -189,7 +189,7 @@ async fn read_window(
         }
     });
     let mut answers = pin!(answers.buffer_unordered(reader.run.settings.concurrency));
-    let mut sorted = Answers::default();
+    let (mut sorted, mut refused) = (Answers::default(), Vec::new());
     while let Some((id, answer)) = answers.try_next().await? {
         match answer {
             Answer::Read { rejected } => {
@@ -206,17 +206,31 @@ async fn read_window(
                 sorted.unread.insert(id);
             }
             Answer::Unreadable(why) => {
-                // One sentence a message, however many windows it is not read in.
-                let mut counts = reader.tally.counts();
-                if counts.refused.insert(id) {
-                    counts.gaps.push(why);
-                }
                 sorted.unread.insert(id);
+                refused.push((id, why));
             }
         }
     }
+    // What is refused for every message is no gap of one of them.
+    if whole
+        && sorted.read.is_empty()
+        && let Some((_, first)) = refused.pop()
+    {
+        return Err(first.into());
+    }
+    tell_refused(&reader, refused);
     let fetched = drain(&reader, buffer).await?;
     Ok((window, whole, fetched, sorted))
+}
+
+/// One sentence a message, however many windows it is not read in.
+fn tell_refused(reader: &Reader, refused: Vec<(i64, Error)>) {
+    let mut counts = reader.tally.counts();
+    for (id, why) in refused {
+        if counts.refused.insert(id) {
+            counts.gaps.push(why.chain());
+        }
+    }
 }
 
 async fn ask(reader: &Arc<Reader>, id: i64, window: Window, buffer: &SharedBuffer) -> Result<Answer, Ended> {
@@ -229,7 +243,7 @@ async fn ask(reader: &Arc<Reader>, id: i64, window: Window, buffer: &SharedBuffe
             Ok(None) => return Ok(Answer::Read { rejected }),
             Err(Ended::Fetch(FetchError::NotFound(_))) => return Ok(Answer::Missing),
             Err(Ended::Fetch(error @ (FetchError::Refused(_) | FetchError::Forbidden(_)))) => {
-                return Ok(Answer::Unreadable(Error::from(error).chain()));
+                return Ok(Answer::Unreadable(error.into()));
             }
             Err(ended) => return Err(ended),
         }
