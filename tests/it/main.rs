@@ -11,6 +11,7 @@ mod docs;
 mod export;
 mod faults;
 mod full_table;
+mod moving;
 mod rows;
 mod scan;
 mod storm;
