@@ -211,13 +211,6 @@ async fn read_window(
             }
         }
     }
-    // What is refused for every message is no gap of one of them.
-    if whole
-        && sorted.read.is_empty()
-        && let Some((_, first)) = refused.pop()
-    {
-        return Err(first.into());
-    }
     tell_refused(&reader, refused);
     let fetched = drain(&reader, buffer).await?;
     Ok((window, whole, fetched, sorted))
@@ -257,6 +250,8 @@ struct Committer {
     parents: Arc<Parents>,
     since: Timestamp,
     full: Option<FullTable>,
+    /// Whether any message could be read in any window.
+    answered: bool,
 }
 
 impl Committer {
@@ -274,6 +269,7 @@ impl Committer {
             parents: Arc::clone(parents),
             since,
             full,
+            answered: false,
         }
     }
 
@@ -316,6 +312,7 @@ impl Committer {
         let emptied = emptied(&merged);
         let unread: Vec<i64> = read.answers.unread.into_iter().collect();
         let answered: Vec<i64> = read.answers.read.into_iter().collect();
+        self.answered |= !answered.is_empty();
         let (since, full) = (self.since, self.full.clone());
         let remembered = self.parents.remember(&self.parents.gone);
         let commit = self.table.commit(move |state| {
@@ -334,7 +331,7 @@ impl Committer {
         });
         commit.await?;
         self.table.remove(emptied).await?;
-        self.reader.tally.counts().committed = true;
+        self.reader.tally.counts().committed |= self.answered;
         (self.reader.run.listener)(RunEvent::Committed {
             stream: self.reader.job.stream.stream.clone(),
             what: format!("{} to {}", day_of(window.from), day_of(window.to)),
@@ -344,6 +341,13 @@ impl Committer {
 
     /// Everything was read: takes away what is not served any more, and remembers whom to ask next time.
     async fn finish(self, missing: &HashSet<i64>) -> Result<(), Ended> {
+        // What is refused for every message is no gap of one of them.
+        let refused = self.reader.tally.counts().refused.len();
+        if refused > 0 && !self.answered {
+            let text =
+                format!("none of {refused} transactional messages could be read in any window; see why, and run again");
+            return Err(Error::api(text).into());
+        }
         if let Some(full) = &self.full {
             remove(&self.table, &self.reader.tally, full).await?;
         }
