@@ -71,22 +71,28 @@ async fn read_all(reader: &Arc<Reader>, parents: &Parents, buffer: &SharedBuffer
     let answers = futures::stream::iter(parents.ids.clone())
         .map(|id| async move { Ok::<_, Ended>((id, ask(reader, id, buffer).await?)) });
     let mut answers = std::pin::pin!(answers.buffer_unordered(reader.run.settings.concurrency));
-    let (mut missing, mut whole) = (HashSet::new(), true);
+    let (mut missing, mut refused, mut read) = (HashSet::new(), Vec::new(), 0_usize);
+    let mut whole = true;
     while let Some((id, unreadable)) = answers.try_next().await? {
         match unreadable {
-            None => {}
+            None => read += 1,
             Some(FetchError::NotFound(_)) => {
                 missing.insert(id);
                 whole &= !parents.listed.contains(&id);
                 let told = parents.tell_missing(id);
                 reader.tally.counts().gaps.extend(told);
             }
-            Some(error) => {
-                whole = false;
-                reader.tally.counts().gaps.push(Error::from(error).chain());
-            }
+            Some(error) => refused.push(Error::from(error)),
         }
     }
+    // What is refused for every message is no gap of one of them.
+    if read == 0
+        && let Some(first) = refused.pop()
+    {
+        return Err(first.into());
+    }
+    whole &= refused.is_empty();
+    reader.tally.counts().gaps.extend(refused.iter().map(Error::chain));
     Ok(Unread { missing, whole })
 }
 

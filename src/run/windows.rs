@@ -60,7 +60,7 @@ enum Answer {
         rejected: usize,
     },
     Missing,
-    Unreadable(String),
+    Unreadable(Error),
 }
 
 /// Exports a stream of windows into its table.
@@ -189,7 +189,7 @@ async fn read_window(
         }
     });
     let mut answers = pin!(answers.buffer_unordered(reader.run.settings.concurrency));
-    let mut sorted = Answers::default();
+    let (mut sorted, mut refused) = (Answers::default(), Vec::new());
     while let Some((id, answer)) = answers.try_next().await? {
         match answer {
             Answer::Read { rejected } => {
@@ -206,17 +206,24 @@ async fn read_window(
                 sorted.unread.insert(id);
             }
             Answer::Unreadable(why) => {
-                // One sentence a message, however many windows it is not read in.
-                let mut counts = reader.tally.counts();
-                if counts.refused.insert(id) {
-                    counts.gaps.push(why);
-                }
                 sorted.unread.insert(id);
+                refused.push((id, why));
             }
         }
     }
+    tell_refused(&reader, refused);
     let fetched = drain(&reader, buffer).await?;
     Ok((window, whole, fetched, sorted))
+}
+
+/// One sentence a message, however many windows it is not read in.
+fn tell_refused(reader: &Reader, refused: Vec<(i64, Error)>) {
+    let mut counts = reader.tally.counts();
+    for (id, why) in refused {
+        if counts.refused.insert(id) {
+            counts.gaps.push(why.chain());
+        }
+    }
 }
 
 async fn ask(reader: &Arc<Reader>, id: i64, window: Window, buffer: &SharedBuffer) -> Result<Answer, Ended> {
@@ -229,7 +236,7 @@ async fn ask(reader: &Arc<Reader>, id: i64, window: Window, buffer: &SharedBuffe
             Ok(None) => return Ok(Answer::Read { rejected }),
             Err(Ended::Fetch(FetchError::NotFound(_))) => return Ok(Answer::Missing),
             Err(Ended::Fetch(error @ (FetchError::Refused(_) | FetchError::Forbidden(_)))) => {
-                return Ok(Answer::Unreadable(Error::from(error).chain()));
+                return Ok(Answer::Unreadable(error.into()));
             }
             Err(ended) => return Err(ended),
         }
@@ -243,6 +250,8 @@ struct Committer {
     parents: Arc<Parents>,
     since: Timestamp,
     full: Option<FullTable>,
+    /// Whether any message could be read in any window.
+    answered: bool,
 }
 
 impl Committer {
@@ -260,6 +269,7 @@ impl Committer {
             parents: Arc::clone(parents),
             since,
             full,
+            answered: false,
         }
     }
 
@@ -302,6 +312,7 @@ impl Committer {
         let emptied = emptied(&merged);
         let unread: Vec<i64> = read.answers.unread.into_iter().collect();
         let answered: Vec<i64> = read.answers.read.into_iter().collect();
+        self.answered |= !answered.is_empty();
         let (since, full) = (self.since, self.full.clone());
         let remembered = self.parents.remember(&self.parents.gone);
         let commit = self.table.commit(move |state| {
@@ -320,7 +331,7 @@ impl Committer {
         });
         commit.await?;
         self.table.remove(emptied).await?;
-        self.reader.tally.counts().committed = true;
+        self.reader.tally.counts().committed |= self.answered;
         (self.reader.run.listener)(RunEvent::Committed {
             stream: self.reader.job.stream.stream.clone(),
             what: format!("{} to {}", day_of(window.from), day_of(window.to)),
@@ -330,6 +341,13 @@ impl Committer {
 
     /// Everything was read: takes away what is not served any more, and remembers whom to ask next time.
     async fn finish(self, missing: &HashSet<i64>) -> Result<(), Ended> {
+        // What is refused for every message is no gap of one of them.
+        let refused = self.reader.tally.counts().refused.len();
+        if refused > 0 && !self.answered {
+            let text =
+                format!("none of {refused} transactional messages could be read in any window; see why, and run again");
+            return Err(Error::api(text).into());
+        }
         if let Some(full) = &self.full {
             remove(&self.table, full).await?;
         }

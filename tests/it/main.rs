@@ -13,6 +13,7 @@ mod export;
 mod failing_store;
 mod faults;
 mod full_table;
+mod moving;
 mod properties;
 mod rows;
 mod scan;
