@@ -1,0 +1,142 @@
+"""A campaign of kills: a command is struck, looked at, begun again, and must end as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from exporter import COMPLETE, GAPS, Exporter
+from lake import data_files
+from manifest import assert_readable, promised
+from served import Forms, assert_no_wrong_row, assert_objects_only
+from strikes import KILLED, AtStep, Strike, struck
+
+COMMIT_OFTEN = {"CIO2PARQUET_COMMIT_SECONDS": "0"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command that is going to be struck, the lake it begins with, and what it comes to when left alone."""
+
+    name: str
+    exporter: Exporter
+    before: Path | None
+    forms: Forms
+    seconds: float
+    whole: dict[str, bytes]
+    rejected: dict[str, Any]
+    manifest: dict[str, Any]
+
+    def begin(self, lake: Path) -> Exporter:
+        """The command into a lake of its own."""
+        if self.before is not None:
+            shutil.copytree(self.before, lake)
+        return replace(self.exporter, lake=lake)
+
+
+def rejected_rows(lake: Path) -> dict[str, Any]:
+    """Every row set aside, and why, by its path.
+
+    A row may come in several answers and is kept once: in which request it was met first depends on what was left to be asked.
+    """
+    kept = {str(path.relative_to(lake)): json.loads(path.read_bytes()) for path in (lake / "_rejected").rglob("*.json")}
+    return {path: (entry["row"], entry["reason"]) for path, entry in kept.items()}
+
+
+def left_in_staging(lake: Path) -> list[str]:
+    """What nobody swept."""
+    return [path.name for path in (lake / "_staging").iterdir()]
+
+
+@dataclass
+class Campaign:
+    """The trials so far."""
+
+    folder: Path
+    kills: Counter[str] = field(default_factory=Counter)
+    """By the name of the step, or `any instant`."""
+    unreached: Counter[str] = field(default_factory=Counter)
+    """Strikes that the command ended before."""
+    resumes: int = 0
+    trials: int = 0
+    differences: list[str] = field(default_factory=list)
+    """What was wrong, with all that is needed to see it again."""
+
+    def trial(self, scenario: Scenario, *strikes: Strike) -> bool:
+        """Strike the same command again and again, then let it end; whether every strike hit."""
+        self.trials += 1
+        name = f"{scenario.name}: {', then '.join(map(str, strikes))}"
+        exporter = scenario.begin(self.folder / str(self.trials))
+        hits = 0
+        for strike in strikes:
+            outcome = struck(exporter, strike)
+            if outcome.code != KILLED:
+                self.unreached[kind(strike)] += 1
+                self._expect(name, outcome.code in {COMPLETE, GAPS}, f"exit code {outcome.code}: {outcome.stderr}")
+                break
+            hits += 1
+            self.kills[kind(strike)] += 1
+            self.resumes += 1
+            self._look(name, scenario, exporter.lake)
+        self._finish(name, scenario, exporter)
+        return hits == len(strikes)
+
+    def told(self) -> str:
+        """The figures, for a person."""
+        kills = "\n".join(f"  {name:20} {count:5}" for name, count in self.kills.items())
+        lines = [
+            f"{self.kills.total()} kills in {self.trials} trials, {self.resumes} resumed runs, "
+            f"{self.unreached.total()} strikes that the command ended before, {len(self.differences)} differences",
+            kills,
+            *self.differences,
+        ]
+        return "\n".join(lines)
+
+    def _look(self, name: str, scenario: Scenario, lake: Path) -> None:
+        """What a reader sees beside the dead run."""
+        try:
+            assert_objects_only(lake)
+            assert_readable(lake)
+            assert_no_wrong_row(scenario.forms, lake)
+        except Exception as wrong:
+            self.differences.append(f"{name}: {wrong}")
+
+    def _finish(self, name: str, scenario: Scenario, exporter: Exporter) -> None:
+        """The last run ends, and nothing tells that there was more than one."""
+        outcome = exporter.run()
+        self._expect(name, outcome.code in {COMPLETE, GAPS}, f"exit code {outcome.code}: {outcome.stderr}")
+        lake = exporter.lake
+        known = len(self.differences)
+        self._same(name, scenario.whole, data_files(lake))
+        self._same(name, scenario.rejected, rejected_rows(lake))
+        self._same(f"{name}: manifest", flat(scenario.manifest), flat(promised(lake)))
+        left = left_in_staging(lake)
+        self._expect(name, not left, f"left in _staging: {left}")
+        if known == len(self.differences):
+            shutil.rmtree(lake)
+
+    def _same(self, name: str, whole: dict[str, Any], now: dict[str, Any]) -> None:
+        missing, surplus = sorted(whole.keys() - now.keys()), sorted(now.keys() - whole.keys())
+        wrong = sorted(path for path in whole.keys() & now.keys() if whole[path] != now[path])
+        text = f"missing {missing[:3]}, surplus {surplus[:3]}, different {wrong[:3]}"
+        if wrong:
+            text += f": {whole[wrong[0]]!r:.400}, now {now[wrong[0]]!r:.400}"
+        self._expect(name, not (missing or surplus or wrong), text)
+
+    def _expect(self, name: str, right: bool, text: str) -> None:
+        if not right:
+            self.differences.append(f"{name}: {text}")
+
+
+def kind(strike: Strike) -> str:
+    """How a strike is counted."""
+    return strike.step if isinstance(strike, AtStep) else "any instant"
+
+
+def flat(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What is said of each table, by `table/field`."""
+    return {f"{table}/{name}": value for table, state in manifest.items() for name, value in state.items()}
