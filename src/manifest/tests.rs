@@ -11,11 +11,23 @@ use jiff::Timestamp;
 use super::*;
 use crate::error::ErrorKind;
 use crate::storage::layout::{object_path, partition_name, version_path};
-use crate::storage::unreliable::{Fault, Unreliable};
+use crate::storage::unreliable::{Fault, Kind, Unreliable};
 use crate::storage::{Created, Expected, FinishedObject, Owner, Published, RunId, Storage};
 
 const TABLE: &str = "t";
 const LEASE: i64 = 600;
+
+/// A store that fails when it is told to, and a lake in it.
+pub(super) fn unreliable_lake() -> (Unreliable, Storage) {
+    let store = Unreliable::over(object_store::memory::InMemory::new());
+    (store.clone(), Storage::over(Arc::new(store), "memory://"))
+}
+
+/// The next creation fails, and nothing else.
+pub(super) fn strike_next_create(store: &Unreliable, fault: Fault) {
+    let mut fault = Some(fault);
+    store.plan(move |_, asked| if asked == Kind::Create { fault.take() } else { None });
+}
 
 /// A clock that tests move.
 #[derive(Clone, Default)]
@@ -308,12 +320,12 @@ async fn a_table_that_was_given_back_is_not_written() {
 
 #[tokio::test]
 async fn a_lost_answer_loses_neither_claim_nor_commit() {
-    for fault in [Fault::StoredButExists, Fault::StoredButFails] {
-        let (store, lake) = Unreliable::lake();
+    for fault in [Fault::Repeated, Fault::Lost] {
+        let (store, lake) = unreliable_lake();
         let scene = Scene::over(lake);
-        store.next(fault);
+        strike_next_create(&store, fault);
         let mut writer = scene.claim("a", &Owner::current()).await;
-        store.next(fault);
+        strike_next_create(&store, fault);
         assert_eq!(
             writer.commit(|state| state.rejected = 1).await.unwrap(),
             CommitOutcome::Committed(2)
@@ -327,10 +339,10 @@ async fn a_lost_answer_loses_neither_claim_nor_commit() {
 
 #[tokio::test]
 async fn a_commit_that_failed_may_be_given_again() {
-    let (store, lake) = Unreliable::lake();
+    let (store, lake) = unreliable_lake();
     let scene = Scene::over(lake);
     let mut writer = scene.claim("a", &Owner::current()).await;
-    store.next(Fault::Fails);
+    strike_next_create(&store, Fault::Fails);
     assert_eq!(
         writer.commit(|state| state.rejected = 1).await.unwrap_err().kind(),
         ErrorKind::Storage
@@ -350,8 +362,8 @@ async fn a_commit_that_failed_may_be_given_again() {
 
 #[tokio::test]
 async fn a_store_that_ignores_conditions_is_found_out_by_the_claim() {
-    let (store, lake) = Unreliable::lake();
-    store.next(Fault::Overwrites);
+    let (store, lake) = unreliable_lake();
+    store.plan(|_, _| Some(Fault::Unconditional));
     let error = Scene::over(lake)
         .try_claim("a", &Owner::current(), false)
         .await

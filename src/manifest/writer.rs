@@ -100,12 +100,14 @@ impl TableWriter {
     ///
     /// Storage. The state in memory is as it was before; the commit may be given again.
     pub async fn commit(&mut self, edit: impl FnOnce(&mut TableState)) -> Result<CommitOutcome> {
-        let (state, stored) = self.write(edit, true).await?;
-        match stored {
-            Some(number) if highest_after(&self.storage, &state.table, number).await?.is_none() => {
-                Ok(self.accept(state, number))
-            }
-            _ => Ok(self.lost().await),
+        let (version, stored) = self.write(edit, true).await?;
+        if !stored {
+            return Ok(self.lost().await);
+        }
+        match highest_after(&self.storage, &version.state.table, version.number).await {
+            Ok(None) => Ok(self.accept(version)),
+            Ok(Some(_)) => Ok(self.lost().await),
+            Err(cause) => Err(version.in_doubt(&self.storage, cause)),
         }
     }
 
@@ -124,15 +126,19 @@ impl TableWriter {
     ///
     /// As for [`TableWriter::commit`].
     pub async fn release(&mut self, edit: impl FnOnce(&mut TableState)) -> Result<CommitOutcome> {
-        let (state, stored) = self.write(edit, false).await?;
-        match stored {
-            Some(number) if self.follows(&state.table, number).await? => Ok(self.accept(state, number)),
-            _ => Ok(self.lost().await),
+        let (version, stored) = self.write(edit, false).await?;
+        if !stored {
+            return Ok(self.lost().await);
+        }
+        match self.follows(&version).await {
+            Ok(true) => Ok(self.accept(version)),
+            Ok(false) => Ok(self.lost().await),
+            Err(cause) => Err(version.in_doubt(&self.storage, cause)),
         }
     }
 
-    /// Creates the next version; its number, or `None` when another run has it.
-    async fn write(&self, edit: impl FnOnce(&mut TableState), claiming: bool) -> Result<(TableState, Option<u64>)> {
+    /// Creates the next version; `false` when another run has its number.
+    async fn write(&self, edit: impl FnOnce(&mut TableState), claiming: bool) -> Result<(Version, bool)> {
         if self.state.claim.is_none() {
             let table = &self.state.table;
             return Err(Error::internal(format!("table {table} was given back already")));
@@ -150,30 +156,31 @@ impl TableWriter {
         loop {
             version.number += 1;
             match version.create(&self.storage).await? {
-                Creation::Done => return Ok((version.state, Some(version.number))),
+                Creation::Done => return Ok((version, true)),
                 // An attempt that was given up for lost: this state, which is whole, supersedes it.
                 Creation::OtherOfOurs => {}
-                Creation::Taken => return Ok((version.state, None)),
+                Creation::Taken => return Ok((version, false)),
             }
         }
     }
 
-    /// Whether version `number` was created as a successor of our last one while that one still counted.
+    /// Whether `version` was created as a successor of our last one while that one still counted.
     ///
     /// After a release the next run may have claimed at once, so being the highest is not asked for. But the number may also have been
     /// free because the versions of others were pruned there: then our last one is gone as well, for the oldest go first.
-    async fn follows(&self, table: &str, number: u64) -> Result<bool> {
-        if highest_after(&self.storage, table, number).await?.is_none() {
+    async fn follows(&self, version: &Version) -> Result<bool> {
+        let table = &version.state.table;
+        if highest_after(&self.storage, table, version.number).await?.is_none() {
             return Ok(true);
         }
         let last = self.storage.head(&version_path(table, self.number)).await?;
         Ok(last.is_some())
     }
 
-    fn accept(&mut self, state: TableState, number: u64) -> CommitOutcome {
-        self.state = state;
-        self.number = number;
-        CommitOutcome::Committed(number)
+    fn accept(&mut self, version: Version) -> CommitOutcome {
+        self.state = version.state;
+        self.number = version.number;
+        CommitOutcome::Committed(self.number)
     }
 
     /// That the claim is lost is certain; who has it is a courtesy.

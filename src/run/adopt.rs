@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
-use super::reject::hex;
+use super::reject::{self, hex};
 use super::settings::Job;
 use super::stored::StoredObject;
 use super::table::Table;
@@ -47,7 +47,12 @@ pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
         table.won(outcome)?;
     }
     let state = writer.state().clone();
+    let after_a_death = writer.previous_claim_taken_over().is_some();
     drop(writer);
+    if after_a_death {
+        let untold = reject::untold(&table.run.storage, &table.job.table, state.rejected).await?;
+        table.tally.counts().set_aside(untold);
+    }
     let listing = table.run.storage.list(&table.job.table).await?;
     let mut settled = Settled::default();
     let mut corrections = Vec::new();

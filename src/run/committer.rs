@@ -9,7 +9,6 @@ use jiff::civil::Date;
 use super::pipeline::Ended;
 use super::stored::StoredObject;
 use super::table::{Table, lost};
-use super::tally::Tally;
 use crate::columnar::{Fetched, MergeInput, MergeOutcome, ParquetEncoder, PartitionKey, Proof, merge_partition};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
@@ -90,7 +89,7 @@ pub fn day(key: &PartitionKey) -> Option<Date> {
 ///
 /// # Errors
 /// Stopped, Storage, Held, Internal; what was published before stays and is adopted by the next run.
-pub async fn merge_all(table: &Arc<Table>, tally: &Tally, work: Vec<Work>) -> Result<Vec<Merged>, Ended> {
+pub async fn merge_all(table: &Arc<Table>, work: Vec<Work>) -> Result<Vec<Merged>, Ended> {
     let side_by_side = table.run.cpu.threads();
     let tasks = futures::stream::iter(work).map(|work| {
         let table = Arc::clone(table);
@@ -98,7 +97,7 @@ pub async fn merge_all(table: &Arc<Table>, tally: &Tally, work: Vec<Work>) -> Re
     });
     let merged: Vec<Merged> = tasks.buffered(side_by_side).try_collect().await?;
     pass(Step::PartitionsMerged);
-    let mut counts = tally.counts();
+    let mut counts = table.tally.counts();
     for one in &merged {
         counts.merged(&one.outcome);
     }

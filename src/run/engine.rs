@@ -140,14 +140,14 @@ impl Run {
         order.sort_by_key(|lane| &lanes[*lane].reader.job.table);
         let mut tables: Vec<Option<Arc<Table>>> = vec![None; lanes.len()];
         for lane in order {
-            let job = &lanes[lane].reader.job;
-            let opened = Table::open(self, job).await;
+            let reader = &lanes[lane].reader;
+            let opened = Table::open(reader).await;
             let refusal = match opened {
                 Ok(Opened::Claimed(table)) => {
                     tables[lane] = Some(table);
                     continue;
                 }
-                Ok(Opened::Held(claim)) => held(&job.table, &claim),
+                Ok(Opened::Held(claim)) => held(&reader.job.table, &claim),
                 Err(error) => error,
             };
             self.give_back(tables).await;

@@ -9,14 +9,15 @@ use super::context::Run;
 use super::event::RunEvent;
 use super::lists::Lists;
 use super::pipeline::{Ended, Reader};
-use super::report::{Status, StreamReport};
+use super::report::{SetAside, Status, StreamReport};
 use super::settings::Job;
 use super::table::Table;
 use super::tally::Tally;
 use super::{adopt, list, scan, snapshot, windows};
 use crate::error::{Error, ErrorKind};
-use crate::manifest::{DriftNote, RunRecord, TableState};
+use crate::manifest::{RunRecord, TableState};
 use crate::source::{FetchError, Request};
+use crate::storage::layout;
 use crate::stream::Shape;
 
 /// One stream on its way through the run.
@@ -118,18 +119,17 @@ impl Lane {
             return report;
         }
         let record = self.record(&report, started);
-        let drift = &report.drift;
-        let now = self.reader.job.ask.now;
         let released = table.release(|state| {
             state.sync = Some(self.reader.job.sync);
-            state.rejected += self.reader.tally.counts().newly_rejected;
             state.record(record);
-            for seen in drift {
-                note_drift(state, &seen.path, &seen.kind, seen.count, now);
-            }
         });
         match released.await {
             Ok(()) => report,
+            // Why the stream ended says more than that its claim could not be given back either.
+            Err(error) if report.status == Status::Failed => {
+                tracing::warn!(error = %error.chain(), "cannot give the claim back");
+                report
+            }
             Err(error) => self.report(Err(error.into()), Some(&table.state().await)),
         }
     }
@@ -172,10 +172,15 @@ impl Lane {
             Err(Ended::Failed(error)) => ended(error),
         };
         let mut told = counts.gaps.clone();
-        if counts.newly_rejected > 0 {
+        let set_aside = SetAside {
+            new: counts.newly_rejected(),
+            total: state.map_or(0, |state| state.rejected) + counts.to_enter().0.rejected,
+            folder: layout::rejected_folder(&job.table),
+        };
+        if set_aside.new > 0 {
             told.push(format!(
-                "{} rows were set aside under _rejected/{}",
-                counts.newly_rejected, job.table
+                "{} rows were set aside under {}",
+                set_aside.new, set_aside.folder
             ));
         }
         told.extend(error.as_ref().map(Error::chain));
@@ -190,7 +195,8 @@ impl Lane {
             retries: self.reader.meter.retries(),
             mark: state.and_then(|state| state.mark),
             coverage: windows.map(|covered| [covered.from, covered.to]).collect(),
-            drift: counts.drift(),
+            drift: counts.drift(state, job.ask.now),
+            set_aside,
             error: (!told.is_empty()).then(|| told.join("; ")),
             kind: error.map(|error| error.kind()),
             committed: counts.committed,
@@ -205,22 +211,6 @@ fn ended(error: Error) -> (Status, Option<Error>) {
         _ => Status::Failed,
     };
     (status, Some(error))
-}
-
-fn note_drift(state: &mut TableState, path: &str, kind: &str, count: u64, now: Timestamp) {
-    let known = state
-        .drift
-        .iter_mut()
-        .find(|note| note.path == path && note.kind == kind);
-    match known {
-        Some(note) => note.count += count,
-        None => state.drift.push(DriftNote {
-            path: path.to_owned(),
-            kind: kind.to_owned(),
-            count,
-            first_seen: now,
-        }),
-    }
 }
 
 /// The same error for another stream; a cause cannot be shared, but it can be told twice.

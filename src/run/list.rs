@@ -36,7 +36,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     if work.is_empty() && proof.is_some() {
         work.push(Work::revisit(&fetched, None, proof.as_ref()));
     }
-    let merged = merge_all(table, &reader.tally, work).await?;
+    let merged = merge_all(table, work).await?;
     let (mark, stored) = (job.ask.now, table.state().await.rows());
     table
         .commit(|state| {
@@ -55,7 +55,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
             rejected: reader.tally.counts().rows.rejected,
             ..FullTable::begin(mark, None, None, stored)
         };
-        remove(table, &reader.tally, &full).await?;
+        remove(table, &full).await?;
     }
     (reader.run.listener)(RunEvent::Committed {
         stream: job.stream.stream.clone(),

@@ -34,6 +34,6 @@ mod windows;
 pub use budget::Budget;
 pub use engine::run;
 pub use event::{Listener, RunEvent};
-pub use report::{DriftCount, RunReport, Status, StreamReport};
+pub use report::{DriftCount, RunReport, SetAside, Status, StreamReport};
 pub use settings::{Job, RunSettings};
 pub use stop::{Stop, StopReason};

@@ -263,7 +263,7 @@ impl Chain {
             let mut counts = reader.tally.counts();
             counts.page(page.served, &page.drift);
             counts.rows.rejected += page.rejected.len() as u64;
-            counts.newly_rejected += newly;
+            counts.set_aside(newly);
         }
         let buffer = Arc::clone(buffer);
         let rows = page.rows;

@@ -28,6 +28,16 @@ pub async fn keep(storage: &Storage, table: &str, rows: &[RejectedRow], request:
     Ok(newly)
 }
 
+/// How many rows are kept that no version tells of, because the run that kept them died: `told` are told of.
+///
+/// # Errors
+/// Storage, when the folder cannot be listed.
+pub async fn untold(storage: &Storage, table: &str, told: u64) -> Result<u64> {
+    let kept = storage.list(&layout::rejected_folder(table)).await?.len() as u64;
+    // Less than what was told is kept when somebody has looked at the rows and taken them away.
+    Ok(kept.saturating_sub(told))
+}
+
 fn text(row: &RejectedRow, request: &str) -> Result<Bytes> {
     let entry = serde_json::json!({
         "reason": row.reason,

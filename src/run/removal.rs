@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::committer::{Work, emptied, enter, merge_all};
 use super::pipeline::Ended;
 use super::table::Table;
-use super::tally::Tally;
 use crate::columnar::Fetched;
 use crate::error::Result;
 use crate::manifest::FullTable;
@@ -25,14 +24,14 @@ type Candidates = BTreeMap<String, Vec<String>>;
 ///
 /// # Errors
 /// Stopped, Storage, Held.
-pub async fn remove(table: &Arc<Table>, tally: &Tally, full: &FullTable) -> Result<(), Ended> {
+pub async fn remove(table: &Arc<Table>, full: &FullTable) -> Result<(), Ended> {
     let candidates = &full.candidates;
     let doomed: u64 = candidates.values().map(|keys| keys.len() as u64).sum();
     if doomed == 0 {
         return Ok(());
     }
     if full.rejected > 0 {
-        tally.counts().gaps.push(format!(
+        table.tally.counts().gaps.push(format!(
             "{doomed} rows of table {:?} were left although they were not served: {} rows were set aside that may be theirs",
             table.job.table, full.rejected
         ));
@@ -42,7 +41,7 @@ pub async fn remove(table: &Arc<Table>, tally: &Tally, full: &FullTable) -> Resu
     let stored = full.stored;
     let too_many = stored > SMALL && doomed * 2 > stored;
     if (too_many || full.fetched == 0) && !table.run.settings.allow_shrink {
-        tally.counts().gaps.push(format!(
+        table.tally.counts().gaps.push(format!(
             "{doomed} of {stored} rows of table {:?} are not served any more; they were left as they are, --allow-shrink takes them away",
             table.job.table
         ));
@@ -55,7 +54,7 @@ pub async fn remove(table: &Arc<Table>, tally: &Tally, full: &FullTable) -> Resu
             let day = layout::partition_date(path);
             Work::removal(day, keys.iter().cloned().collect())
         });
-    let merged = merge_all(table, tally, work.collect()).await?;
+    let merged = merge_all(table, work.collect()).await?;
     table.commit(|state| enter(state, &merged)).await?;
     Ok(table.remove(emptied(&merged)).await?)
 }

@@ -49,6 +49,19 @@ pub struct DriftCount {
     pub kind: String,
     /// Rows it was seen in during this run.
     pub count: u64,
+    /// The run's idea of now when it was seen for the first time in this table.
+    pub first_seen: Timestamp,
+}
+
+/// Rows that could not stand in the table and are kept beside it.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetAside {
+    /// Not told of by an earlier run.
+    pub new: u64,
+    /// Over all runs.
+    pub total: u64,
+    /// The folder of the lake that holds them.
+    pub folder: String,
 }
 
 /// What became of one stream.
@@ -74,13 +87,14 @@ pub struct StreamReport {
     pub coverage: Vec<[Timestamp; 2]>,
     /// What the schema does not know.
     pub drift: Vec<DriftCount>,
+    /// Rows that are kept beside the table.
+    pub set_aside: SetAside,
     /// Why it did not complete.
     pub error: Option<String>,
     /// Who has to act on `error`.
     #[serde(skip)]
     pub kind: Option<ErrorKind>,
-    /// Whether a version with data or coverage of this run stands in the manifest.
-    #[serde(skip)]
+    /// Whether a version with data or coverage of this run is known to stand in the manifest.
     pub committed: bool,
 }
 
@@ -172,6 +186,11 @@ mod tests {
             mark: None,
             coverage: Vec::new(),
             drift: Vec::new(),
+            set_aside: SetAside {
+                new: 0,
+                total: 0,
+                folder: String::new(),
+            },
             error: None,
             kind,
             committed,

@@ -225,7 +225,7 @@ impl Scan {
             .filter(|work| work.proof.is_some())
             .filter_map(|work| work.day)
             .collect();
-        let merged = merge_all(&self.table, &self.reader.tally, work).await?;
+        let merged = merge_all(&self.table, work).await?;
         let promised = self.promised();
         if let Some(full) = &mut self.full {
             full.scan = progress.clone();
@@ -316,7 +316,7 @@ impl Scan {
             self.reader.tally.counts().gaps.push(text);
         }
         if let Some(full) = &self.full {
-            remove(&self.table, &self.reader.tally, full).await?;
+            remove(&self.table, full).await?;
             self.table.commit(|state| state.full_table = None).await?;
         }
         Ok(())

@@ -38,7 +38,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
         remove: Arc::default(),
         proof: None,
     });
-    let merged = merge_all(table, &reader.tally, work.collect()).await?;
+    let merged = merge_all(table, work.collect()).await?;
     let (mark, remembered) = (job.ask.now, parents.remember(&missing));
     table
         .commit(|state| {

@@ -7,7 +7,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::context::Run;
+use super::pipeline::Reader;
 use super::settings::Job;
+use super::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Claim, ClaimOptions, ClaimOutcome, CommitOutcome, SchemaRef, TableState, TableWriter};
 
@@ -17,6 +19,8 @@ pub struct Table {
     pub run: Arc<Run>,
     /// The stream that becomes this table.
     pub job: Job,
+    /// What the run has done with it so far.
+    pub tally: Arc<Tally>,
     writer: Arc<Mutex<TableWriter>>,
     /// Renews the claim as long as the table is held.
     _renewal: AbortOnDropHandle<()>,
@@ -31,11 +35,12 @@ pub enum Opened {
 }
 
 impl Table {
-    /// Claims the table of `job`.
+    /// Claims the table that `reader`'s stream becomes.
     ///
     /// # Errors
     /// Input when the table holds another stream; Storage.
-    pub async fn open(run: &Arc<Run>, job: &Job) -> Result<Opened> {
+    pub async fn open(reader: &Reader) -> Result<Opened> {
+        let (run, job) = (&reader.run, &reader.job);
         let settings = &run.settings;
         let options = ClaimOptions {
             take_over: settings.take_over,
@@ -60,6 +65,7 @@ impl Table {
         Ok(Opened::Claimed(Arc::new(Self {
             run: Arc::clone(run),
             job: job.clone(),
+            tally: Arc::clone(&reader.tally),
             writer,
             _renewal: renewal,
         })))
@@ -75,13 +81,21 @@ impl Table {
         self.writer.lock().await
     }
 
-    /// Creates the next version.
+    /// Creates the next version; it enters the oddities seen so far too.
     ///
     /// # Errors
     /// Held, when another run took the table; Storage.
     pub async fn commit(&self, edit: impl FnOnce(&mut TableState)) -> Result<()> {
-        let outcome = self.writer.lock().await.commit(edit).await?;
-        self.won(outcome)
+        let mut writer = self.writer.lock().await;
+        let (odd, entered) = self.tally.counts().to_enter();
+        let outcome = writer.commit(|state| {
+            edit(state);
+            odd.enter(state, self.job.ask.now);
+        });
+        let outcome = outcome.await?;
+        self.won(outcome)?;
+        self.tally.counts().entered(entered);
+        Ok(())
     }
 
     /// Deletes the objects at `paths` (relative to the table's folder): listed first, then deleted.
@@ -105,8 +119,14 @@ impl Table {
     /// Held, when another run took the table; Storage.
     pub async fn release(&self, edit: impl FnOnce(&mut TableState)) -> Result<()> {
         let mut writer = self.writer.lock().await;
-        let outcome = writer.release(edit).await?;
+        let (odd, entered) = self.tally.counts().to_enter();
+        let outcome = writer.release(|state| {
+            edit(state);
+            odd.enter(state, self.job.ask.now);
+        });
+        let outcome = outcome.await?;
         self.won(outcome)?;
+        self.tally.counts().entered(entered);
         if let Err(error) = writer.prune().await {
             tracing::warn!(error = %error.chain(), "cannot remove old manifest versions; the next run tries again");
         }

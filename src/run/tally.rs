@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::columnar::{Drift, DriftKind, MergeOutcome};
-use crate::manifest::RowCounts;
+use jiff::Timestamp;
 
 use super::report::DriftCount;
+use crate::columnar::{Drift, DriftKind, MergeOutcome};
+use crate::manifest::{DriftNote, RowCounts, TableState};
 
 /// Counters shared by the tasks of one stream.
 #[derive(Debug, Default)]
@@ -17,15 +18,54 @@ pub struct Tally(Mutex<Counts>);
 pub struct Counts {
     /// Rows by what became of them.
     pub rows: RowCounts,
-    /// Rows set aside that were not kept before.
-    pub newly_rejected: u64,
     /// What could not be read, one sentence each; any makes the stream end with gaps.
     pub gaps: Vec<String>,
     /// Transactional messages of which it was told that they cannot be read.
     pub refused: HashSet<i64>,
     /// Whether a version with data or coverage of this run stands in the manifest.
     pub committed: bool,
+    seen: Oddities,
+    /// What of it the newest version says.
+    entered: Oddities,
+}
+
+/// What a table's manifest adds up over all runs.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Oddities {
+    /// Rows set aside that were not kept before.
+    pub rejected: u64,
+    /// Rows by field and kind of deviation.
     drift: BTreeMap<(String, &'static str), u64>,
+}
+
+impl Oddities {
+    /// Adds them to what is known of the table; `now` is when a field was seen first.
+    pub fn enter(&self, state: &mut TableState, now: Timestamp) {
+        state.rejected += self.rejected;
+        for ((path, kind), count) in &self.drift {
+            let known = |note: &&mut DriftNote| note.path == *path && note.kind == *kind;
+            match state.drift.iter_mut().find(known) {
+                Some(note) => note.count += count,
+                None => state.drift.push(DriftNote {
+                    path: path.clone(),
+                    kind: (*kind).to_owned(),
+                    count: *count,
+                    first_seen: now,
+                }),
+            }
+        }
+    }
+
+    fn since(&self, entered: &Self) -> Self {
+        let counts = self.drift.iter().map(|(field, count)| {
+            let before = entered.drift.get(field).copied().unwrap_or_default();
+            (field.clone(), count - before)
+        });
+        Self {
+            rejected: self.rejected - entered.rejected,
+            drift: counts.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
 }
 
 impl Tally {
@@ -45,8 +85,28 @@ impl Counts {
                 DriftKind::UnknownField => "unknown_field",
                 DriftKind::Misfit => "misfit",
             };
-            *self.drift.entry((note.path.clone(), kind)).or_default() += note.count;
+            *self.seen.drift.entry((note.path.clone(), kind)).or_default() += note.count;
         }
+    }
+
+    /// Counts rows that are kept under `_rejected` and of which no version tells.
+    pub fn set_aside(&mut self, rows: u64) {
+        self.seen.rejected += rows;
+    }
+
+    /// Rows set aside that were not kept, or not told of, before.
+    pub fn newly_rejected(&self) -> u64 {
+        self.seen.rejected
+    }
+
+    /// What the next version has to enter, and what it has entered then.
+    pub fn to_enter(&self) -> (Oddities, Oddities) {
+        (self.seen.since(&self.entered), self.seen.clone())
+    }
+
+    /// A version has entered what was seen up to `entered`.
+    pub fn entered(&mut self, entered: Oddities) {
+        self.entered = entered;
     }
 
     /// Counts what a merge did.
@@ -59,17 +119,24 @@ impl Counts {
 
     /// Whether anything is missing that the user must know of.
     pub fn has_gaps(&self) -> bool {
-        self.newly_rejected > 0 || !self.gaps.is_empty()
+        self.seen.rejected > 0 || !self.gaps.is_empty()
     }
 
-    /// What the schema does not know, by path.
-    pub fn drift(&self) -> Vec<DriftCount> {
-        let entries = self.drift.iter();
+    /// What the schema does not know, by path; `state` tells since when.
+    pub fn drift(&self, state: Option<&TableState>, now: Timestamp) -> Vec<DriftCount> {
+        let first_seen = |path: &str, kind: &str| {
+            let mut known = state.into_iter().flat_map(|state| &state.drift);
+            known
+                .find(|note| note.path == path && note.kind == kind)
+                .map_or(now, |note| note.first_seen)
+        };
+        let entries = self.seen.drift.iter();
         entries
             .map(|((path, kind), count)| DriftCount {
                 path: path.clone(),
                 kind: (*kind).to_owned(),
                 count: *count,
+                first_seen: first_seen(path, kind),
             })
             .collect()
     }

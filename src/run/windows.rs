@@ -289,7 +289,7 @@ impl Committer {
             let untouched = stored.filter(|day| !days.contains(day));
             work.extend(untouched.map(|day| Work::revisit(&read.fetched, day, proof.as_ref())));
         }
-        let merged = merge_all(&self.table, &self.reader.tally, work).await?;
+        let merged = merge_all(&self.table, work).await?;
         if let Some(full) = &mut self.full {
             for one in &merged {
                 let keys = full.candidates.entry(one.path.clone()).or_default();
@@ -331,7 +331,7 @@ impl Committer {
     /// Everything was read: takes away what is not served any more, and remembers whom to ask next time.
     async fn finish(self, missing: &HashSet<i64>) -> Result<(), Ended> {
         if let Some(full) = &self.full {
-            remove(&self.table, &self.reader.tally, full).await?;
+            remove(&self.table, full).await?;
         }
         let remembered = self.parents.remember(missing);
         let commit = self.table.commit(|state| {

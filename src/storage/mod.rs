@@ -19,6 +19,10 @@ mod run_id;
 mod staged;
 mod staging;
 #[cfg(test)]
+#[expect(
+    dead_code,
+    reason = "the tests from outside include this file too and use the rest of it"
+)]
 pub(crate) mod unreliable;
 
 pub use objects::{Created, ObjectInfo};

@@ -52,7 +52,7 @@ impl Storage {
     }
 
     /// A lake in any object store but a disk; `location` stands before paths in messages.
-    pub(crate) fn over(store: Arc<dyn ObjectStore>, location: &str) -> Self {
+    pub fn over(store: Arc<dyn ObjectStore>, location: &str) -> Self {
         Self::new(store, None, location.to_owned())
     }
 

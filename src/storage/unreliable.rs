@@ -1,63 +1,146 @@
-//! A store that fails on demand, for tests.
+//! A store that fails by plan, for tests.
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-use super::Storage;
-
-/// What goes wrong with the next conditional creation.
+/// What goes wrong with one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is stored, and a retry below us answers that it exists.
-    StoredButExists,
-    /// It is stored, and the answer is lost.
-    StoredButFails,
-    /// It is not stored.
+pub enum Fault {
+    /// Nothing happens, and an error says so.
     Fails,
-    /// From now on every condition is ignored.
-    Overwrites,
+    /// Nothing happens: there is no space left.
+    Full,
+    /// It happens, and the answer is lost.
+    Lost,
+    /// It happens, its answer is lost, and a client below us does it again.
+    Repeated,
+    /// It happens late.
+    Late,
+    /// It happens whatever its condition says.
+    Unconditional,
 }
 
+/// What is asked of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A put without the condition that nothing is there.
+    Put,
+    /// A put where nothing is.
+    Create,
+    /// A read, of data or of metadata.
+    Get,
+    /// A delete.
+    Delete,
+    /// A list.
+    List,
+}
+
+/// Decides on each operation, which are numbered from 1.
+type Plan = Box<dyn FnMut(u64, Kind) -> Option<Fault> + Send>;
+
 /// A store in memory with faults.
-#[derive(Debug)]
-pub(crate) struct Unreliable {
-    inner: InMemory,
-    fault: Mutex<Option<Fault>>,
+#[derive(Clone)]
+pub struct Unreliable {
+    inner: Arc<InMemory>,
+    plan: Arc<Mutex<(u64, Plan)>>,
 }
 
 impl Unreliable {
-    /// The store, and a lake in it.
-    pub(crate) fn lake() -> (Arc<Self>, Storage) {
-        let store = Arc::new(Self {
-            inner: InMemory::new(),
-            fault: Mutex::new(None),
-        });
-        (store.clone(), Storage::over(store, "memory://"))
-    }
-
-    /// Makes the next conditional creation fail.
-    pub(crate) fn next(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = Some(fault);
-    }
-
-    fn take(&self) -> Option<Fault> {
-        let mut fault = self.fault.lock().unwrap();
-        match *fault {
-            Some(Fault::Overwrites) => *fault,
-            _ => fault.take(),
+    /// A store over `inner` that does not fail yet.
+    pub fn over(inner: InMemory) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            plan: Arc::new(Mutex::new((0, Box::new(|_, _| None)))),
         }
+    }
+
+    /// Another store with the same objects, which does not fail yet.
+    pub fn fork(&self) -> Self {
+        Self::over(self.inner.fork())
+    }
+
+    /// From now on `plan` decides, and operations are numbered from 1 again.
+    pub fn plan(&self, plan: impl FnMut(u64, Kind) -> Option<Fault> + Send + 'static) {
+        *self.plan.lock().unwrap() = (0, Box::new(plan));
+    }
+
+    /// How many operations there were since the plan was made.
+    pub fn operations(&self) -> u64 {
+        self.plan.lock().unwrap().0
+    }
+
+    async fn strike(&self, kind: Kind) -> Result<Option<Fault>> {
+        let fault = {
+            let mut plan = self.plan.lock().unwrap();
+            plan.0 += 1;
+            let number = plan.0;
+            (plan.1)(number, kind)
+        };
+        match fault {
+            Some(Fault::Fails) => Err(broken("the connection was reset")),
+            Some(Fault::Full) => Err(broken(std::io::Error::from(std::io::ErrorKind::StorageFull))),
+            Some(Fault::Late) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Ok(None)
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// An operation that can be done again without harm; its fault makes an error of its answer at most.
+    async fn harmless<T>(&self, kind: Kind, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.strike(kind).await? {
+            Some(Fault::Lost) => work.await.and_then(|_| Err(lost())),
+            _ => work.await,
+        }
+    }
+
+    fn streamed<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        items: BoxStream<'static, Result<T>>,
+    ) -> BoxStream<'static, Result<T>> {
+        let store = self.clone();
+        let answered = async move {
+            match store.strike(kind).await {
+                Err(error) => futures::stream::once(async { Err(error) }).boxed(),
+                Ok(Some(Fault::Lost)) => {
+                    let _: Vec<_> = items.collect().await;
+                    futures::stream::once(async { Err(lost()) }).boxed()
+                }
+                Ok(_) => items,
+            }
+        };
+        futures::stream::once(answered).flatten().boxed()
+    }
+}
+
+fn lost() -> Error {
+    broken("the answer was lost")
+}
+
+fn broken(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Generic {
+        store: "Unreliable",
+        source: source.into(),
+    }
+}
+
+impl fmt::Debug for Unreliable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -71,63 +154,58 @@ impl fmt::Display for Unreliable {
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for Unreliable {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let lost = || Error::Generic {
-            store: "Unreliable",
-            source: "the answer was lost".into(),
+        let kind = match options.mode {
+            PutMode::Create => Kind::Create,
+            _ => Kind::Put,
         };
-        let fault = if options.mode == PutMode::Create {
-            self.take()
-        } else {
-            None
-        };
+        let fault = self.strike(kind).await?;
+        let put = |options: PutOptions| self.inner.put_opts(location, payload.clone(), options);
         match fault {
-            None => self.inner.put_opts(location, payload, options).await,
-            Some(Fault::Overwrites) => self.inner.put(location, payload).await,
-            Some(Fault::Fails) => Err(lost()),
-            Some(Fault::StoredButFails) => {
-                self.inner.put_opts(location, payload, options).await?;
-                Err(lost())
+            Some(Fault::Lost) => put(options).await.and_then(|_| Err(lost())),
+            Some(Fault::Repeated) => {
+                put(options.clone()).await?;
+                put(options).await
             }
-            Some(Fault::StoredButExists) => {
-                self.inner.put_opts(location, payload.clone(), options.clone()).await?;
-                self.inner.put_opts(location, payload, options).await
-            }
+            Some(Fault::Unconditional) => put(PutOptions::from(PutMode::Overwrite)).await,
+            _ => put(options).await,
         }
     }
 
     async fn put_multipart_opts(&self, to: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(to, options).await
+        self.harmless(Kind::Put, self.inner.put_multipart_opts(to, options))
+            .await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
+        self.harmless(Kind::Get, self.inner.get_opts(location, options)).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.inner.get_ranges(location, ranges).await
+        self.harmless(Kind::Get, self.inner.get_ranges(location, ranges)).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        self.streamed(Kind::Delete, self.inner.delete_stream(locations))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        self.streamed(Kind::List, self.inner.list(prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
+        self.streamed(Kind::List, self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
+        self.harmless(Kind::List, self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
+        self.harmless(Kind::Put, self.inner.copy_opts(from, to, options)).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.inner.rename_opts(from, to, options).await
+        self.harmless(Kind::Put, self.inner.rename_opts(from, to, options))
+            .await
     }
 }

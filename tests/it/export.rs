@@ -1,14 +1,6 @@
 //! Incremental runs: what they write, what they leave alone, and what they tell.
 
-use crate::support::{Door, small, stream};
-
-const STREAMS: [&str; 5] = [
-    "activities",
-    "customers",
-    "transactional_messages",
-    "transactional_metrics",
-    "transactional_message_details",
-];
+use crate::support::{Door, STREAMS, small, stream};
 
 #[test]
 fn a_first_run_fetches_every_row_that_is_served() {

@@ -9,6 +9,11 @@ mod conflict;
 mod coverage;
 mod docs;
 mod export;
+mod failing_store;
 mod full_table;
 mod scan;
+mod secrets;
+mod set_aside;
 mod support;
+#[path = "../../src/storage/unreliable.rs"]
+mod unreliable;

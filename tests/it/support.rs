@@ -10,7 +10,16 @@ use cio2parquet::sandbox::{Behaviour, FaultRule, RequestRecord, Sandbox, Workspa
 use jiff::SignedDuration;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::ChunkReader;
 use serde_json::Value;
+
+pub const STREAMS: [&str; 5] = [
+    "activities",
+    "customers",
+    "transactional_messages",
+    "transactional_metrics",
+    "transactional_message_details",
+];
 
 /// A small workspace, so that a test takes no longer than it must.
 pub fn small() -> Workspace {
@@ -147,15 +156,9 @@ impl Door {
     pub fn keys(&self, table: &str) -> BTreeSet<String> {
         let mut keys = BTreeSet::new();
         for path in self.data().keys().filter(|path| path.contains(&format!("/{table}/"))) {
-            let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
-            let mask = ProjectionMask::columns(file.parquet_schema(), [key_of(table)]);
-            for batch in file.with_projection(mask).build().unwrap() {
-                let column = batch.unwrap().remove_column(0);
-                for row in 0..column.len() {
-                    let key = array_value_to_string(&column, row).unwrap();
-                    assert!(!keys.contains(&key), "{key} is stored twice in {table}");
-                    keys.insert(key);
-                }
+            for key in keys_in(table, File::open(path).unwrap()) {
+                assert!(!keys.contains(&key), "{key} is stored twice in {table}");
+                keys.insert(key);
             }
         }
         keys
@@ -212,6 +215,18 @@ fn key_of(stream: &str) -> &'static str {
         "transactional_metrics" => "transactional_id",
         _ => "id",
     }
+}
+
+/// The keys in one data file of a table of the same name as its stream.
+pub fn keys_in(table: &str, file: impl ChunkReader + 'static) -> Vec<String> {
+    let file = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let mask = ProjectionMask::columns(file.parquet_schema(), [key_of(table)]);
+    let mut keys = Vec::new();
+    for batch in file.with_projection(mask).build().unwrap() {
+        let column = batch.unwrap().remove_column(0);
+        keys.extend((0..column.len()).map(|row| array_value_to_string(&column, row).unwrap()));
+    }
+    keys
 }
 
 /// A JSON value as a cell shows it.
