@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from exporter import COMPLETE, GAPS, Exporter
 from lake import data_files
 from manifest import assert_readable, promised
-from served import Forms, assert_no_wrong_row, assert_objects_only
+from scenarios import Scenario, left_in_staging, rejected_rows
+from served import assert_no_wrong_row, assert_objects_only
 from strikes import KILLED, AtStep, Strike, struck
-
-COMMIT_OFTEN = {"CIO2PARQUET_COMMIT_SECONDS": "0"}
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A command that is going to be struck, the lake it begins with, and what it comes to when left alone."""
-
-    name: str
-    exporter: Exporter
-    before: Path | None
-    forms: Forms
-    seconds: float
-    whole: dict[str, bytes]
-    rejected: dict[str, Any]
-    manifest: dict[str, Any]
-
-    def begin(self, lake: Path) -> Exporter:
-        """The command into a lake of its own."""
-        if self.before is not None:
-            shutil.copytree(self.before, lake)
-        return replace(self.exporter, lake=lake)
-
-
-def rejected_rows(lake: Path) -> dict[str, Any]:
-    """Every row set aside, and why, by its path.
-
-    A row may come in several answers and is kept once: in which request it was met first depends on what was left to be asked.
-    """
-    kept = {str(path.relative_to(lake)): json.loads(path.read_bytes()) for path in (lake / "_rejected").rglob("*.json")}
-    return {path: (entry["row"], entry["reason"]) for path, entry in kept.items()}
-
-
-def left_in_staging(lake: Path) -> list[str]:
-    """What nobody swept."""
-    return [path.name for path in (lake / "_staging").iterdir()]
 
 
 @dataclass
@@ -87,14 +51,18 @@ class Campaign:
 
     def told(self) -> str:
         """The figures, for a person."""
-        kills = "\n".join(f"  {name:20} {count:5}" for name, count in self.kills.items())
+        names = [*self.kills, *(name for name in self.unreached if name not in self.kills)]
         lines = [
-            f"{self.kills.total()} kills in {self.trials} trials, {self.resumes} resumed runs, "
-            f"{self.unreached.total()} strikes that the command ended before, {len(self.differences)} differences",
-            kills,
+            f"{self.kills.total()} kills in {self.trials} trials, {self.resumes} resumed runs, {len(self.differences)} differences",
+            *(f"  {name:20} {self.kills[name]:5} {self.missed(name)}".rstrip() for name in names),
             *self.differences,
         ]
         return "\n".join(lines)
+
+    def missed(self, name: str) -> str:
+        """How often a strike came to nothing."""
+        missed = self.unreached[name]
+        return f"({missed} more that the command ended before)" if missed else ""
 
     def _look(self, name: str, scenario: Scenario, lake: Path) -> None:
         """What a reader sees beside the dead run."""
