@@ -16,6 +16,9 @@ step "tests"
 cargo test --locked --all-targets
 cargo test --locked --doc
 
+step "fuzz, briefly"
+scripts/fuzz.sh 15
+
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 

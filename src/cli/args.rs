@@ -66,6 +66,9 @@ pub enum Verb {
     Streams(StreamsArgs),
     /// The tables of a lake: rows, partitions, bytes, marks, coverage, last runs
     Catalog(CatalogArgs),
+    /// Every partition against the manifest: size, checksum, rows, schema, order, days, unique keys
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
     /// A simulated Customer.io workspace as a server on 127.0.0.1
     Sandbox(SandboxArgs),
     /// Prints the completion script of a shell
@@ -186,6 +189,27 @@ pub struct CatalogArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+const VERIFY_HELP: &str = "\
+Reads only, and works beside a run: what a run under way may explain is looked at again, and what it has stored
+and not entered yet is a note. Exit code 0 when nothing is damaged, 6 when something is, 2 for a place without tables.";
+
+/// `verify`.
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// Where the lake is
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Only hold what is there against the manifest; reads no data
+    #[arg(long)]
+    pub quick: bool,
+    /// How much memory to use
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub memory: String,
 }
 
 /// `sandbox`.

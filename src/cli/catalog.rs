@@ -106,7 +106,8 @@ fn totals(state: &TableState) -> (u64, u64) {
     files.fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes))
 }
 
-fn size(bytes: u64) -> String {
+/// A size as people read it.
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{} KiB", bytes >> 10),

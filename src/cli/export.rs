@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::args::{ExportArgs, Output};
 use super::listen;
@@ -21,14 +22,17 @@ use crate::storage::{RunId, Storage};
 pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
     let clock = Timestamp::now();
     let id = uuid::Uuid::now_v7().to_string().parse::<RunId>()?;
+    let stop = Stop::default();
+    let signals = AbortOnDropHandle::new(tokio::spawn(on_signal(stop.clone())));
     let outcome = prepare(&args, &id, clock);
     let json = args.report.is_some();
     let report = match outcome {
-        Ok((settings, source, storage)) => export(settings, source, storage, output).await,
+        Ok((settings, source, storage)) => export(settings, source, storage, stop, output).await,
         // A mistake in the settings has no run to report on.
         Err(error) if !json || error.kind().exit_code() == 2 => return Err(error),
         Err(error) => RunReport::ended_early(id, clock, Vec::new(), &error),
     };
+    drop(signals);
     if let Some(error) = &report.error {
         eprintln!("error: {error}");
     }
@@ -57,18 +61,11 @@ fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<(Settings,
     Ok((settings, source, storage))
 }
 
-async fn export(settings: Settings, source: Source, storage: Storage, output: Output) -> RunReport {
-    let stop = Stop::default();
-    let guards = [
-        tokio::spawn(on_signal(stop.clone())),
-        tokio::spawn(on_time(stop.clone(), settings.max_duration)),
-    ];
+async fn export(settings: Settings, source: Source, storage: Storage, stop: Stop, output: Output) -> RunReport {
+    let _limit = AbortOnDropHandle::new(tokio::spawn(on_time(stop.clone(), settings.max_duration)));
     let listener = listen::listener(&settings.run, output);
     let report = crate::run::run(settings.run, source, storage, stop, Arc::clone(&listener.hear)).await;
     listener.end();
-    for guard in guards {
-        guard.abort();
-    }
     report
 }
 

@@ -12,6 +12,7 @@ mod sandbox;
 mod settings;
 mod streams;
 mod summary;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,7 @@ fn act(args: Args) -> Result<u8> {
         Verb::Export(flags) => wait(Box::pin(export::run(flags, args.output))),
         Verb::Demo(flags) => wait(Box::pin(demo::run(flags, args.output))),
         Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),
+        Verb::Verify(flags) => wait(Box::pin(verify::run(flags))),
         Verb::Sandbox(flags) => wait(Box::pin(sandbox::run(flags))),
         Verb::Streams(flags) => streams::run(&flags),
         Verb::Completions { shell } => {

@@ -9,6 +9,7 @@
 //! Nothing here waits, and nothing knows where bytes come from or go to: these are plain functions for worker threads.
 
 mod alias;
+mod audit;
 mod careful;
 mod column;
 mod decode;
@@ -40,10 +41,12 @@ mod stored;
 mod testing;
 mod value;
 
+pub use audit::{Audit, Fault, FaultKind, Promise, audit, visit_keys};
 pub use decode::PageDecoder;
 pub use encoder::ParquetEncoder;
 pub use fetched::{Fetched, FetchedPartition};
 pub use merge::{MergeInput, MergeOutcome, merge_partition};
+pub use order::key_hash;
 pub use page::{DecodedPage, Drift, DriftKind, PageContext, PageError, RejectedRow};
 pub use partition_key::PartitionKey;
 pub use proof::Proof;

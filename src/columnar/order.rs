@@ -54,12 +54,7 @@ impl Order {
 
     /// The key of each row.
     pub(super) fn keys<'a>(&self, batch: &'a RecordBatch) -> Result<Keys<'a>> {
-        let array = batch.column(self.key);
-        match array.data_type() {
-            DataType::Utf8 => Ok(Keys::Text(array.as_string())),
-            DataType::Int64 => Ok(Keys::Integer(array.as_primitive())),
-            other => Err(Error::internal(format!("a key of type {other} is not supported"))),
-        }
+        Keys::of(batch.column(self.key))
     }
 
     /// The partition times; `None` for a table without partitions by time.
@@ -116,6 +111,15 @@ pub(super) enum Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
+    /// The values of a key column.
+    pub(super) fn of(array: &'a ArrayRef) -> Result<Self> {
+        match array.data_type() {
+            DataType::Utf8 => Ok(Self::Text(array.as_string())),
+            DataType::Int64 => Ok(Self::Integer(array.as_primitive())),
+            other => Err(Error::internal(format!("a key of type {other} is not supported"))),
+        }
+    }
+
     /// The key of `row` as text: integers in decimal.
     pub(super) fn text(&self, row: usize) -> Cow<'a, str> {
         match self {
@@ -126,7 +130,8 @@ impl<'a> Keys<'a> {
 }
 
 /// Stands for a key where keys are counted rather than shown; of 128 bits, so that two never share one.
-pub(super) fn key_hash(key: &str) -> u128 {
+/// The same within one process only.
+pub fn key_hash(key: &str) -> u128 {
     u128::from(hash(0, key.as_bytes())) << 64 | u128::from(hash(1, key.as_bytes()))
 }
 

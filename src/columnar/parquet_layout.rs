@@ -8,13 +8,18 @@ use parquet::schema::types::ColumnPath;
 use crate::error::{Error, Result};
 use crate::stream::{Column, ColumnType, Encoding, Stream};
 
+/// Where a footer names the stream,
+pub(super) const STREAM: &str = "cio2parquet.stream";
+/// and where the version of its schema.
+pub(super) const SCHEMA_VERSION: &str = "cio2parquet.schema_version";
+
 /// The settings of every file of the stream's table; nothing in them varies from run to run or from machine to machine.
 pub(super) fn properties(stream: &Stream) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(1).map_err(|error| Error::internal("zstd has no such level").caused_by(error))?;
-    let entry = |name: &str, value: String| KeyValue::new(format!("cio2parquet.{name}"), value);
+    let entry = |name: &str, value: String| KeyValue::new(name.to_owned(), value);
     let about = vec![
-        entry("stream", stream.stream.clone()),
-        entry("schema_version", stream.version.to_string()),
+        entry(STREAM, stream.stream.clone()),
+        entry(SCHEMA_VERSION, stream.version.to_string()),
     ];
     let builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)

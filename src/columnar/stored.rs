@@ -23,9 +23,21 @@ pub fn read_parquet<R: ChunkReader + 'static>(
     stream: &Stream,
     object: R,
 ) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<R>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(object)
-        .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-        .map_err(|error| unreadable(stream, error))?;
+    rows_of(stream, open(stream, object)?)
+}
+
+/// Reads the footer.
+pub(super) fn open<R: ChunkReader + 'static>(stream: &Stream, object: R) -> Result<ParquetRecordBatchReaderBuilder<R>> {
+    ParquetRecordBatchReaderBuilder::try_new(object).map_err(|error| unreadable(stream, error))
+}
+
+/// The rows behind a footer, as [`read_parquet`] gives them.
+pub(super) fn rows_of<R: ChunkReader + 'static>(
+    stream: &Stream,
+    file: ParquetRecordBatchReaderBuilder<R>,
+) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<R>> {
+    let reader = file.with_batch_size(BATCH_ROWS).build();
+    let reader = reader.map_err(|error| unreadable(stream, error))?;
     let schema = arrow_schema(stream);
     check(schema.fields(), reader.schema().fields(), "")
         .map_err(|fault| Error::storage(format!("a stored partition of {} {fault}", stream.stream)))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::version::{Creation, Version, highest_after, newest};
+use super::version::{Creation, Version, highest_after, newest, tables};
 use super::writer::{Clock, Holder};
 use super::{Claim, TableState, TableWriter};
 use crate::crash::{Step, pass};
@@ -123,6 +123,7 @@ impl Claiming<'_> {
 
     async fn look(&self) -> Result<(u64, TableState)> {
         let Some(version) = newest(self.storage, &self.initial.table).await? else {
+            self.refuse_twin().await?;
             return Ok((0, self.initial.clone()));
         };
         let (stored, wanted) = (&version.state.stream, &self.initial.stream);
@@ -133,6 +134,20 @@ impl Claiming<'_> {
             )));
         }
         Ok((version.number, version.state))
+    }
+
+    /// A new table whose name differs from another's in capitals only: engines, and some file systems, take the two for one.
+    async fn refuse_twin(&self) -> Result<()> {
+        let table = &self.initial.table;
+        let known = tables(self.storage).await?;
+        let twin = known
+            .iter()
+            .find(|known| *known != table && known.eq_ignore_ascii_case(table));
+        twin.map_or(Ok(()), |twin| {
+            Err(Error::input(format!(
+                "the lake holds a table {twin}, which many engines do not tell from {table}: write {twin}, or give it another name"
+            )))
+        })
     }
 
     fn may_end(&self, claim: &Claim) -> bool {

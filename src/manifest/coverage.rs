@@ -193,6 +193,7 @@ mod tests {
         Add(Window, Vec<i64>),
         Uncover(Window),
         Read(Window, Vec<i64>),
+        Owe(Vec<i64>),
     }
 
     fn second(second: i64) -> Timestamp {
@@ -219,6 +220,7 @@ mod tests {
             (window(), ids()).prop_map(|(window, ids)| Step::Add(window, ids)),
             window().prop_map(Step::Uncover),
             (window(), ids()).prop_map(|(window, ids)| Step::Read(window, ids)),
+            ids().prop_map(Step::Owe),
         ]
     }
 
@@ -233,6 +235,10 @@ mod tests {
                 Step::Uncover(window) => {
                     coverage.uncover(*window);
                     seconds(*window).for_each(|s| drop(model.remove(&s)));
+                }
+                Step::Owe(ids) => {
+                    coverage.owe(ids);
+                    model.values_mut().for_each(|unread| unread.extend(ids));
                 }
                 Step::Read(window, ids) => {
                     coverage.read(*window, ids);

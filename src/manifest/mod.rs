@@ -23,5 +23,5 @@ pub use state::{
     Claim, DriftNote, FullTable, Gap, KnownMessage, PartitionFile, RowCounts, RunRecord, ScanProgress, SchemaRef,
     SyncMode, TableState,
 };
-pub use version::{FORMAT, Version, newest, tables};
+pub use version::{FORMAT, Reading, Version, look, newest, numbers, tables};
 pub use writer::{CommitOutcome, TableWriter};

@@ -292,8 +292,9 @@ async fn a_pruned_number_does_not_let_a_sleeper_win() {
             scene.lake.delete(&version_path(TABLE, number)).await.unwrap();
         }
         assert_eq!(lost_to(sleeper.commit(|_| {}).await.unwrap()), Some(run("b")));
-        // The version that it left behind does not make the next attempt look like a successor.
         assert_eq!(lost_to(sleeper.release(|_| {}).await.unwrap()), Some(run("b")));
+        let left = scene.lake.list("_manifest").await.unwrap();
+        assert_eq!(left.len(), 2, "it left a version behind: {left:?}");
         assert_eq!(scene.holder().await, Some(run("b")));
     }
 }

@@ -80,6 +80,49 @@ pub async fn newest(storage: &Storage, table: &str) -> Result<Option<Version>> {
     )))
 }
 
+/// What a stored version turned out to be.
+#[derive(Debug)]
+pub enum Reading {
+    /// It can be read.
+    Good(Box<Version>),
+    /// There is none, or none any more.
+    Gone,
+    /// A newer binary wrote it.
+    Newer(Error),
+    /// It cannot be read, or is not what its name says.
+    Damaged(Error),
+}
+
+/// The numbers of all versions of a table, in order.
+///
+/// # Errors
+///
+/// Storage, when they cannot be listed.
+pub async fn numbers(storage: &Storage, table: &str) -> Result<Vec<u64>> {
+    let found = storage.list(&version_folder(table)).await?;
+    Ok(found
+        .iter()
+        .filter_map(|info| Some(parse_version_path(&info.path)?.number))
+        .collect())
+}
+
+/// Reads one version and tells what is wrong with it, where [`newest`] fails.
+///
+/// # Errors
+///
+/// Storage, when the store does not answer.
+pub async fn look(storage: &Storage, table: &str, number: u64) -> Result<Reading> {
+    let path = version_path(table, number);
+    let Some(bytes) = storage.get(&path).await? else {
+        return Ok(Reading::Gone);
+    };
+    Ok(match decode(&storage.place(&path), table, number, &bytes) {
+        Ok(version) => Reading::Good(Box::new(version)),
+        Err(Fault::Newer(error)) => Reading::Newer(error),
+        Err(Fault::Damaged(error)) => Reading::Damaged(error),
+    })
+}
+
 /// The names of all tables that have a version, in order.
 pub async fn tables(storage: &Storage) -> Result<Vec<String>> {
     let versions = storage.list(MANIFEST).await?;
@@ -143,7 +186,12 @@ impl Version {
         })
     }
 
-    pub(super) fn encode(&self) -> Result<Bytes> {
+    /// The stored form.
+    ///
+    /// # Errors
+    ///
+    /// Internal, never in practice.
+    pub fn encode(&self) -> Result<Bytes> {
         let stored = Stored {
             format: FORMAT,
             version: self.number,
@@ -156,40 +204,68 @@ impl Version {
         text.push(b'\n');
         Ok(text.into())
     }
+
+    /// Reads the stored form, whatever number and table it names; `place` stands in errors.
+    ///
+    /// # Errors
+    ///
+    /// Storage, for a newer format and for what is damaged.
+    pub fn parse(place: &str, bytes: &[u8]) -> Result<Self> {
+        Ok(parse(place, bytes)?)
+    }
+}
+
+/// Why a version cannot be read.
+#[derive(Debug)]
+enum Fault {
+    Newer(Error),
+    Damaged(Error),
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Newer(error) | Fault::Damaged(error) => error,
+        }
+    }
 }
 
 async fn read(storage: &Storage, table: &str, number: u64) -> Result<Option<Version>> {
     let path = version_path(table, number);
     let bytes = storage.get(&path).await?;
-    bytes
-        .map(|bytes| decode(&storage.place(&path), table, number, &bytes))
-        .transpose()
+    let version = bytes.map(|bytes| decode(&storage.place(&path), table, number, &bytes));
+    Ok(version.transpose()?)
 }
 
-fn decode(place: &str, table: &str, number: u64, bytes: &[u8]) -> Result<Version> {
-    let damaged = || {
-        Error::storage(format!(
-            "{place} is damaged, move it away to go back to the version before it"
-        ))
-    };
-    let envelope: Envelope = serde_json::from_slice(bytes).map_err(|cause| damaged().caused_by(cause))?;
+fn decode(place: &str, table: &str, number: u64, bytes: &[u8]) -> Result<Version, Fault> {
+    let version = parse(place, bytes)?;
+    if version.number != number || version.state.table != table {
+        let text = format!("it says version {} of table {}", version.number, version.state.table);
+        return Err(damaged(place, text));
+    }
+    Ok(version)
+}
+
+fn parse(place: &str, bytes: &[u8]) -> Result<Version, Fault> {
+    let envelope: Envelope = serde_json::from_slice(bytes).map_err(|cause| damaged(place, cause))?;
     if envelope.format > FORMAT {
-        return Err(Error::storage(format!(
+        return Err(Fault::Newer(Error::storage(format!(
             "{place} has format {}, this version of cio2parquet reads up to {FORMAT}: use a newer one",
             envelope.format
-        )));
+        ))));
     }
-    let stored: Stored<TableState> = serde_json::from_slice(bytes).map_err(|cause| damaged().caused_by(cause))?;
-    if stored.version != number || stored.state.table != table {
-        let text = format!("it says version {} of table {}", stored.version, stored.state.table);
-        return Err(damaged().caused_by(text));
-    }
+    let stored: Stored<TableState> = serde_json::from_slice(bytes).map_err(|cause| damaged(place, cause))?;
     Ok(Version {
-        number,
+        number: stored.version,
         state: stored.state,
         written_at: stored.written_at,
         run: stored.run,
     })
+}
+
+fn damaged(place: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
+    let text = format!("{place} is damaged, move it away to go back to the version before it");
+    Fault::Damaged(Error::storage(text).caused_by(cause))
 }
 
 #[cfg(test)]
@@ -254,6 +330,7 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_by_name_whatever_else_it_holds() {
         let error = decode("/lake/v", "t", 1, br#"{"format": 2, "marks": []}"#).unwrap_err();
+        let error = Error::from(error);
         assert!(error.chain().contains("/lake/v has format 2"), "{}", error.chain());
     }
 
@@ -267,7 +344,7 @@ mod tests {
             good.replacen('}', "", 1),
             String::new(),
         ] {
-            let error = decode("v", "t", 1, bad.as_bytes()).unwrap_err();
+            let error = Error::from(decode("v", "t", 1, bad.as_bytes()).unwrap_err());
             assert!(error.chain().starts_with("v is damaged"), "{}", error.chain());
         }
         assert!(decode("v", "t", 2, good.as_bytes()).is_err());

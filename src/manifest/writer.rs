@@ -106,7 +106,12 @@ impl TableWriter {
         }
         match highest_after(&self.storage, &version.state.table, version.number).await {
             Ok(None) => Ok(self.accept(version)),
-            Ok(Some(_)) => Ok(self.lost().await),
+            Ok(Some(_)) => {
+                if let Ok(false) = self.follows(&version).await {
+                    self.retract(&version).await;
+                }
+                Ok(self.lost().await)
+            }
             Err(cause) => Err(version.in_doubt(&self.storage, cause)),
         }
     }
@@ -132,7 +137,10 @@ impl TableWriter {
         }
         match self.follows(&version).await {
             Ok(true) => Ok(self.accept(version)),
-            Ok(false) => Ok(self.lost().await),
+            Ok(false) => {
+                self.retract(&version).await;
+                Ok(self.lost().await)
+            }
             Err(cause) => Err(version.in_doubt(&self.storage, cause)),
         }
     }
@@ -175,6 +183,14 @@ impl TableWriter {
         }
         let last = self.storage.head(&version_path(table, self.number)).await?;
         Ok(last.is_some())
+    }
+
+    /// A version that filled a hole which pruning had left describes nothing; it goes again.
+    async fn retract(&self, version: &Version) {
+        let path = version_path(&version.state.table, version.number);
+        if let Err(error) = self.storage.delete(&path).await {
+            tracing::warn!(error = %error.chain(), "cannot take a version back that nobody follows; it does no harm");
+        }
     }
 
     fn accept(&mut self, version: Version) -> CommitOutcome {

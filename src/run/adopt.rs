@@ -3,21 +3,17 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use sha2::{Digest, Sha256};
 
-use super::reject::{self, hex};
+use super::reject;
 use super::settings::Job;
 use super::stored::StoredObject;
 use super::table::Table;
 use crate::columnar::inspect;
 use crate::crash::{Step, pass};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::{Difference, DifferenceKind, Gap, PartitionFile, TableState, compare};
 use crate::storage::{ObjectInfo, layout};
 use crate::stream::{Shape, day_of, days, whole_day};
-
-/// Bytes of an object that are hashed at a time.
-const CHUNK: u64 = 4 << 20;
 
 /// One correction to the manifest.
 struct Correction {
@@ -150,7 +146,7 @@ async fn read(table: &Arc<Table>, info: &ObjectInfo) -> Result<PartitionFile> {
     let run = &table.run;
     let stream = Arc::clone(&table.job.stream);
     let object = StoredObject::open(&run.storage, info).await?;
-    let sha256 = checksum(table, info).await?;
+    let sha256 = object.sha256().await?;
     let (bytes, etag) = (info.bytes, info.etag.clone());
     let work = move || {
         let stats = inspect(&stream, object.rows(&stream)?)?;
@@ -167,22 +163,4 @@ async fn read(table: &Arc<Table>, info: &ObjectInfo) -> Result<PartitionFile> {
         })
     };
     run.cpu.run(work).await
-}
-
-async fn checksum(table: &Arc<Table>, info: &ObjectInfo) -> Result<String> {
-    let mut hash = Sha256::new();
-    let mut at = 0;
-    while at < info.bytes {
-        let end = (at + CHUNK).min(info.bytes);
-        let chunk = table.run.storage.get_range(&info.path, at..end).await?;
-        if chunk.is_empty() {
-            return Err(Error::storage(format!(
-                "{} ended before its {} bytes were read",
-                info.path, info.bytes
-            )));
-        }
-        at += chunk.len() as u64;
-        hash.update(&chunk);
-    }
-    Ok(hex(&hash.finalize()))
 }

@@ -29,6 +29,7 @@ mod stop;
 mod stored;
 mod table;
 mod tally;
+mod verify;
 mod windows;
 
 pub use budget::Budget;
@@ -37,3 +38,4 @@ pub use event::{Listener, RunEvent};
 pub use report::{DriftCount, RunReport, SetAside, Status, StreamReport};
 pub use settings::{Job, RunSettings};
 pub use stop::{Stop, StopReason};
+pub use verify::{Finding, FindingKind, TableReport, VerifyReport, VerifySettings, verify};

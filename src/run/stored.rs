@@ -5,8 +5,10 @@ use std::io::Read;
 use bytes::{Buf, Bytes};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
+use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
+use super::reject::hex;
 use crate::columnar::read_parquet;
 use crate::error::{Error, Result};
 use crate::storage::{ObjectInfo, Storage};
@@ -15,6 +17,9 @@ use arrow::array::RecordBatch;
 
 /// Objects up to this size are read with one request and held in memory.
 const WHOLE: u64 = 4 << 20;
+
+/// Bytes of an object that are hashed at a time.
+const CHUNK: u64 = 4 << 20;
 
 /// How much is read ahead where the reader does not say how much it wants.
 const READ_AHEAD: u64 = 256 << 10;
@@ -66,6 +71,31 @@ impl StoredObject {
             None => Box::new(read_parquet(stream, self).map_err(&named)?),
         };
         Ok(Box::new(rows.map(move |batch| batch.map_err(&named))))
+    }
+
+    /// The SHA-256 of its bytes, in lowercase hexadecimal digits.
+    ///
+    /// # Errors
+    /// Storage, when it cannot be read to its end.
+    pub async fn sha256(&self) -> Result<String> {
+        if let Some(whole) = &self.whole {
+            return Ok(hex(&Sha256::digest(whole)));
+        }
+        let mut hash = Sha256::new();
+        let mut at = 0;
+        while at < self.bytes {
+            let end = (at + CHUNK).min(self.bytes);
+            let chunk = self.storage.get_range(&self.path, at..end).await?;
+            if chunk.is_empty() {
+                return Err(Error::storage(format!(
+                    "{} ended before its {} bytes were read",
+                    self.path, self.bytes
+                )));
+            }
+            at += chunk.len() as u64;
+            hash.update(&chunk);
+        }
+        Ok(hex(&hash.finalize()))
     }
 
     fn range(&self, start: u64, length: u64) -> ParquetResult<Bytes> {

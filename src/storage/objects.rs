@@ -71,6 +71,15 @@ impl Storage {
         self.listed(found, prefix)
     }
 
+    /// The names of the folders that lie directly in the lake, in order.
+    pub async fn folders(&self) -> Result<Vec<String>> {
+        let found = self.store().list_with_delimiter(None).await;
+        let found = found.map_err(|cause| failed("list", &self.place(""), cause))?;
+        let mut names: Vec<String> = found.common_prefixes.iter().map(ToString::to_string).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Deletes an object; one that is missing is fine. Not fenced: for data use [`Storage::remove`].
     pub async fn delete(&self, path: &str) -> Result<()> {
         let deleted = self.store().delete(&self.locate(path)?).await;

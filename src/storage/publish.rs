@@ -110,16 +110,36 @@ impl Storage {
 
     async fn put(&self, bytes: &Bytes, to: &Path, expected: &Expected) -> object_store::Result<Published> {
         let payload = PutPayload::from(bytes.clone());
-        match self.store().put_opts(to, payload, mode(expected).into()).await {
-            Ok(stored) => Ok(Published::Done(ObjectInfo {
-                path: to.to_string(),
-                bytes: bytes.len() as u64,
-                etag: stored.e_tag,
-                modified: None,
-            })),
-            Err(cause) if is_conflict(&cause, expected) => Ok(Published::Conflict),
-            Err(cause) => Err(cause),
+        let cause = match self.store().put_opts(to, payload, mode(expected).into()).await {
+            Ok(stored) => {
+                return Ok(Published::Done(ObjectInfo {
+                    path: to.to_string(),
+                    bytes: bytes.len() as u64,
+                    etag: stored.e_tag,
+                    modified: None,
+                }));
+            }
+            Err(cause) => cause,
+        };
+        // A lost answer is not a lost write: the client may also have sent it twice, and then the second one met the first.
+        if let Ok(Some(info)) = self.read_back(bytes, to).await {
+            return Ok(Published::Done(info));
         }
+        if is_conflict(&cause, expected) {
+            Ok(Published::Conflict)
+        } else {
+            Err(cause)
+        }
+    }
+
+    /// What stands at `to` if it is these very bytes.
+    async fn read_back(&self, bytes: &Bytes, to: &Path) -> object_store::Result<Option<ObjectInfo>> {
+        let found = self.store().get(to).await?;
+        let info = ObjectInfo::from(found.meta.clone());
+        if info.bytes != bytes.len() as u64 {
+            return Ok(None);
+        }
+        Ok((found.bytes().await? == *bytes).then_some(info))
     }
 }
 
@@ -147,9 +167,13 @@ fn is_conflict(cause: &StoreError, expected: &Expected) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
 
     use super::*;
     use crate::storage::Owner;
+    use crate::storage::unreliable::{Fault, Unreliable};
 
     const PATH: &str = "t/date=2026-11-22/part-0.parquet";
 
@@ -194,6 +218,26 @@ mod tests {
             assert!(matches!(publish("5", Expected::Any).await, Published::Done(_)));
             assert_eq!(lake.get(PATH).await.unwrap().unwrap(), "5");
         }
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_not_a_lost_publication() {
+        let run: RunId = "r".parse().unwrap();
+        let store = Unreliable::over(InMemory::new());
+        let lake = Storage::over(Arc::new(store.clone()), "memory://");
+        for (fault, text) in [(Fault::Lost, "1"), (Fault::Repeated, "2")] {
+            let expected = lake.head(PATH).await.unwrap().and_then(|info| info.etag);
+            let expected = expected.map_or(Expected::Absent, Expected::ETag);
+            store.plan(move |number, _| (number == 1).then_some(fault));
+            let published = lake.publish(finished(&lake, &run, text), PATH, &expected).await;
+            let Ok(Published::Done(info)) = published else {
+                panic!("{fault:?}: {published:?}")
+            };
+            assert_eq!(lake.head(PATH).await.unwrap().unwrap().etag, info.etag);
+        }
+        store.plan(|number, _| (number == 1).then_some(Fault::Fails));
+        let published = lake.publish(finished(&lake, &run, "3"), PATH, &Expected::Any).await;
+        assert!(published.is_err(), "{published:?}");
     }
 
     #[tokio::test]

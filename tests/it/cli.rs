@@ -91,6 +91,41 @@ fn a_wrong_key_ends_the_run_before_any_table() {
 }
 
 #[test]
+fn a_table_that_differs_from_another_in_capitals_only_is_refused() {
+    let door = Door::open(small());
+    door.export(&["customers"]).expect(0);
+    let before = door.manifest("customers");
+    let ran = door.export(&["customers", "--table", "customers=Customers"]);
+    refused(&ran, 2, &["holds a table customers", "Customers"]);
+    assert!(!door.lake().join("Customers").exists() && !door.lake().join("_manifest/Customers").exists());
+    assert_eq!(door.manifest("customers"), before);
+}
+
+#[test]
+fn a_manifest_of_a_newer_format_is_refused_before_any_request_for_rows() {
+    let door = Door::open(small());
+    door.export(&["customers"]).expect(0);
+    let folder = door.lake().join("_manifest/customers");
+    let newer = folder.join(format!("{:020}.json", 99));
+    fs::write(&newer, r#"{"format": 2, "tables": "in some other form"}"#).unwrap();
+    door.sandbox.reset_requests();
+    let versions = || fs::read_dir(&folder).unwrap().count();
+    let before = versions();
+    let report = door.export(&["customers"]).expect(6);
+    let error = report["error"].as_str().unwrap();
+    for part in [newer.to_str().unwrap(), "has format 2", "use a newer one"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let asked = door.asked("/v1/customers");
+    assert!(
+        asked
+            .iter()
+            .all(|request| request.query.contains("limit=1&") || request.query.ends_with("limit=1"))
+    );
+    assert_eq!(versions(), before, "a version was written");
+}
+
+#[test]
 fn every_stream_forbidden_is_exit_4() {
     let door = Door::open(small());
     door.change(|behaviour| behaviour.forbidden.extend(Endpoint::ALL));

@@ -15,6 +15,7 @@ use cio2parquet::stream::Catalog;
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
+use sha2::{Digest, Sha256};
 
 use crate::support::{Door, STREAMS, keys_in};
 use crate::unreliable::{Fault, Kind, Unreliable};
@@ -148,6 +149,7 @@ impl<'a> Scene<'a> {
             assert_eq!(report.exit_code, 0, "{at}: {report:?}");
             let whole = data(&store).await;
             assert!(whole == self.whole, "{at}: {}", difference(&whole, &self.whole));
+            assert_described(&states(&lake(&store)).await, &whole, &at);
         }
     }
 
@@ -195,6 +197,22 @@ impl<'a> Scene<'a> {
             assert!(keys.is_subset(&self.served[table]), "{at}: {table}");
         }
     }
+}
+
+/// The manifest names every object with its checksum, and nothing else.
+fn assert_described(states: &States, data: &BTreeMap<String, Bytes>, at: &str) {
+    let entries = states.iter().flat_map(|(table, state)| {
+        let entries = state.partitions.iter();
+        entries.map(move |(name, file)| (format!("{table}/{name}"), file.sha256.clone()))
+    });
+    let hex = |bytes: &Bytes| {
+        Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let stored = data.iter().map(|(path, bytes)| (path.clone(), hex(bytes)));
+    assert_eq!(entries.collect::<BTreeMap<_, _>>(), stored.collect(), "{at}");
 }
 
 type States = BTreeMap<String, TableState>;

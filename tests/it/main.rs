@@ -6,14 +6,17 @@ mod adopt;
 mod calls;
 mod cli;
 mod conflict;
+mod corpus;
 mod coverage;
 mod docs;
 mod export;
 mod failing_store;
 mod full_table;
+mod properties;
 mod scan;
 mod secrets;
 mod set_aside;
 mod support;
 #[path = "../../src/storage/unreliable.rs"]
 mod unreliable;
+mod verify;
