@@ -56,16 +56,19 @@ def promised_of(state: dict[str, Any]) -> dict[str, Any]:
     return {"partitions": partitions, "left": left} | {name: state[name] for name in PROMISED}
 
 
-def add_version(lake: Path, table: str, **changes: Any) -> Path:
+def add_version(lake: Path, table: str, **changes: Any) -> None:
     """Create one more version, with the newest state but for some `changes`."""
+    add_versions(lake, table, 1, **changes)
+
+
+def add_versions(lake: Path, table: str, count: int, **changes: Any) -> None:
+    """Create as many more versions, with the newest state but for some `changes`."""
     last = version_files(lake, table)[-1]
-    number = int(last.stem) + 1
     version = json.loads(last.read_bytes())
-    version["version"] = number
     version["state"] |= changes
-    path = last.with_name(f"{number:020}.json")
-    path.write_text(json.dumps(version, indent=2) + "\n")
-    return path
+    for number in range(int(last.stem) + 1, int(last.stem) + 1 + count):
+        version["version"] = number
+        last.with_name(f"{number:020}.json").write_text(json.dumps(version, indent=2) + "\n")
 
 
 def age_versions(lake: Path, table: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from exporter import COMPLETE, GAPS, Exporter
 from lake import data_files
-from manifest import add_version, age_versions, promised
+from manifest import add_versions, age_versions, promised
 from sandbox import CUSTOMERS, Sandbox
 from served import Forms, observed
 
@@ -91,8 +91,7 @@ def prepare(name: str, binary: Path, sandbox: Sandbox, folder: Path) -> Scenario
 def add_old_versions(lake: Path, *tables: str) -> None:
     """So many versions of a table that some are to be pruned."""
     for table in tables:
-        for _ in range(VERSIONS_KEPT + SURPLUS):
-            add_version(lake, table)
+        add_versions(lake, table, VERSIONS_KEPT + SURPLUS)
         age_versions(lake, table)
 
 
