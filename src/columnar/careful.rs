@@ -17,11 +17,9 @@ impl PageDecoder {
     /// When not even the places where rows begin and end can be made out.
     pub fn decode_carefully(&self, page: &[u8], context: &PageContext) -> Result<DecodedPage, PageError> {
         let outline = outline(page);
-        let cut = Cut::new(&outline, &self.table.stream.fetch.rows)?;
-        let next = cut.next(page)?;
+        let Parts { next, places } = self.cut(&outline, page)?;
         let mut notes = RowNotes::default();
         let mut batches = Vec::new();
-        let places = cut.rows()?;
         let served = places.len();
         for (pointer, range) in places {
             let bytes = page.get(range).unwrap_or_default();
@@ -42,6 +40,27 @@ impl PageDecoder {
             served,
         })
     }
+
+    /// What is wrong with a body that fails to parse because of `fault`: its rows if it can be cut into rows, else all of it.
+    pub(super) fn blame(&self, page: &[u8], fault: String) -> PageError {
+        match self.cut(&outline(page), page) {
+            Ok(_) => PageError::Rows(fault),
+            Err(_) => PageError::NotJson(fault),
+        }
+    }
+
+    fn cut(&self, outline: &str, page: &[u8]) -> Result<Parts, PageError> {
+        let cut = Cut::new(outline, &self.table.stream.fetch.rows)?;
+        let (next, places) = (cut.next(page)?, cut.rows()?);
+        Ok(Parts { next, places })
+    }
+}
+
+/// A body cut into rows.
+struct Parts {
+    next: Option<String>,
+    /// The pointer and the place of each row.
+    places: Vec<(String, Range<usize>)>,
 }
 
 /// The body with the same structure at the same places, in plain ASCII: whatever only strings may hold is covered.
@@ -56,7 +75,7 @@ fn outline(page: &[u8]) -> String {
 
 fn unreadable(pointer: String, bytes: &[u8], error: PageError) -> RejectedRow {
     let reason = match error {
-        PageError::NotJson(fault) => format!("it cannot be read: {fault}"),
+        PageError::NotJson(fault) | PageError::Rows(fault) => format!("it cannot be read: {fault}"),
         other => other.to_string(),
     };
     let json = String::from_utf8_lossy(bytes).into_owned();

@@ -47,9 +47,12 @@ impl PageDecoder {
     /// Decodes one response body.
     ///
     /// # Errors
-    /// When the body as a whole is no page; single rows never fail a page, they are rejected.
+    /// When the body as a whole is no page, or a row keeps it from being parsed; other rows never fail a page, they are rejected.
     pub fn decode(&self, page: &[u8], context: &PageContext) -> Result<DecodedPage, PageError> {
-        self.read(page, context, Body::Page)
+        match self.read(page, context, Body::Page) {
+            Err(PageError::NotJson(fault)) => Err(self.blame(page, fault)),
+            decoded => decoded,
+        }
     }
 
     pub(super) fn read(&self, text: &[u8], context: &PageContext, body: Body) -> Result<DecodedPage, PageError> {

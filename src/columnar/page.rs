@@ -65,6 +65,9 @@ pub enum DriftKind {
 /// A body that is no page of the stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
+    /// Complete, with rows of which not all can be read: they are for [`decode_carefully`](super::PageDecoder::decode_carefully).
+    #[error("not every row of the response can be read: {0}")]
+    Rows(String),
     /// Broken syntax, cut short, followed by other text, or not an object.
     #[error("the response is not a JSON object: {0}")]
     NotJson(String),

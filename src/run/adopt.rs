@@ -13,7 +13,7 @@ use crate::crash::{Step, pass};
 use crate::error::Result;
 use crate::manifest::{Difference, DifferenceKind, Gap, PartitionFile, TableState, compare};
 use crate::storage::{ObjectInfo, layout};
-use crate::stream::{Shape, day_of, days, whole_day};
+use crate::stream::{Partition, Shape, day_of, days, whole_day};
 
 /// One correction to the manifest.
 struct Correction {
@@ -73,6 +73,12 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
     } = difference;
     let place = layout::object_path(&table.job.table, &path);
     match (kind, info) {
+        (_, Some(_)) if is_misplaced(&table.job, &path) => {
+            settled.notices.push(format!(
+                "{place} is no partition of this table, and readers of the folder take it for one: move it out of the folder"
+            ));
+            Ok(None)
+        }
         (DifferenceKind::Foreign, _) => {
             settled.notices.push(format!(
                 "{place} is not an object of this table; readers of the folder will trip over it"
@@ -107,6 +113,11 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
             Ok(Some(Correction { path, file, differs }))
         }
     }
+}
+
+/// Whether a path is that of a partition by day in a table of one object, or the other way round.
+fn is_misplaced(job: &Job, path: &str) -> bool {
+    layout::partition_date(path).is_some() == (job.stream.partition == Partition::None)
 }
 
 /// Whether the API still serves what the partition of `day` held.

@@ -51,9 +51,10 @@ impl Lane {
         let request = match &stream.fetch.each {
             None => Some(Request::of(stream, None)),
             Some(each) => match lists.get(each) {
-                Some(Ok(ids)) => {
-                    self.listed.clone_from(ids);
-                    ids.first().map(|id| Request::of(stream, Some(*id)))
+                Some(Ok(listed)) => {
+                    self.listed.clone_from(&listed.ids);
+                    self.reader.tally.counts().gaps.extend(listed.gap(each));
+                    listed.ids.first().map(|id| Request::of(stream, Some(*id)))
                 }
                 Some(Err(error)) => {
                     self.refused = Some(restated(error));

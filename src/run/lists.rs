@@ -7,14 +7,23 @@ use arrow::array::cast::AsArray;
 use arrow::datatypes::Int64Type;
 
 use super::context::Run;
-use crate::columnar::{PageContext, PageDecoder, PageError};
+use crate::columnar::{DecodedPage, PageContext, PageDecoder, PageError};
 use crate::error::{Error, Result};
 use crate::source::{FetchError, Meter, Request, Response, Unreadable};
 use crate::stream::{Catalog, Stream};
 
-/// The ids of each list that a stream of the run needs, or why they could not be read, by the list's name.
+/// Each list that a stream of the run needs, or why it could not be read, by the list's name.
 #[derive(Debug, Default)]
-pub struct Lists(Vec<(String, Result<Vec<i64>>)>);
+pub struct Lists(Vec<(String, Result<Listed>)>);
+
+/// What a list holds now.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// The ids of its rows.
+    pub ids: Vec<i64>,
+    /// Rows that did not give their id, so that nobody can be asked about them.
+    pub unreadable: usize,
+}
 
 impl Lists {
     /// Reads every list that is needed.
@@ -27,21 +36,20 @@ impl Lists {
         for job in &run.settings.jobs {
             let Some(each) = &job.stream.fetch.each else { continue };
             if lists.get(each).is_none() {
-                let ids = list_ids(run, &catalog.get(each)?).await;
-                lists.0.push((each.clone(), ids));
+                let listed = read_list(run, &catalog.get(each)?).await;
+                lists.0.push((each.clone(), listed));
             }
         }
         Ok(lists)
     }
 
     /// What became of the list called `name`; `None` when nobody needed it.
-    pub fn get(&self, name: &str) -> Option<&Result<Vec<i64>>> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, ids)| ids)
+    pub fn get(&self, name: &str) -> Option<&Result<Listed>> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, listed)| listed)
     }
 }
 
-/// The ids that the list `stream` holds now.
-async fn list_ids(run: &Arc<Run>, stream: &Arc<Stream>) -> Result<Vec<i64>> {
+async fn read_list(run: &Arc<Run>, stream: &Arc<Stream>) -> Result<Listed> {
     let decoder = PageDecoder::new(Arc::clone(stream));
     let context = PageContext {
         transactional_id: None,
@@ -51,24 +59,39 @@ async fn list_ids(run: &Arc<Run>, stream: &Arc<Stream>) -> Result<Vec<i64>> {
     };
     let read = |response: Response| {
         let page = decoder.decode(&response.body, &context);
-        let page = page.map(|page| (page.rows, page.next)).map_err(unreadable);
+        let page = page.map(|page| (page.clone(), page.next)).map_err(unreadable);
         async move { page }
     };
     let mut pages = run.source.pages(Request::of(stream, None), Meter::default());
-    let mut ids = Vec::new();
+    let mut listed = Listed::default();
     loop {
         match pages.next(read).await {
-            Ok(Some(rows)) => ids.extend(keys(&rows, stream)),
-            Ok(None) => return Ok(ids),
+            Ok(Some(page)) => listed.add(&page, stream),
+            Ok(None) => return Ok(listed),
             // One poisoned row must not hide the others.
             Err(FetchError::Content { body, request, .. }) => {
                 let page = decoder.decode_carefully(&body, &context);
                 let page = page.map_err(|e| Error::api(format!("cannot read what {request} answered")).caused_by(e))?;
-                ids.extend(keys(&page.rows, stream));
+                listed.add(&page, stream);
                 pages.skip_to(page.next);
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+impl Listed {
+    fn add(&mut self, page: &DecodedPage, stream: &Stream) {
+        self.ids.extend(keys(&page.rows, stream));
+        self.unreadable += page.rejected.len();
+    }
+
+    /// A sentence about the rows that did not give their id.
+    pub fn gap(&self, list: &str) -> Option<String> {
+        let count = self.unreadable;
+        (count > 0).then(|| {
+            format!("{count} rows in the list {list} cannot be read; nothing is asked about those that were never read before")
+        })
     }
 }
 
@@ -78,9 +101,11 @@ fn keys(rows: &RecordBatch, stream: &Stream) -> Vec<i64> {
     ids.into_iter().flat_map(|ids| ids.iter().flatten()).collect()
 }
 
-fn unreadable(error: PageError) -> Unreadable {
+/// What a body that is no page leads to.
+pub fn unreadable(error: PageError) -> Unreadable {
     match error {
         PageError::NotJson(reason) => Unreadable::NotJson(reason),
+        PageError::Rows(reason) => Unreadable::Content(reason),
         PageError::MissingRows(reason) => Unreadable::Envelope(reason),
     }
 }

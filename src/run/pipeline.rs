@@ -11,14 +11,18 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::context::Run;
 use super::event::RunEvent;
+use super::lists;
 use super::reject;
 use super::settings::Job;
 use super::stop::Stopped;
 use super::tally::Tally;
-use crate::columnar::{DecodedPage, Fetched, PageContext, PageDecoder, PageError, RunBuffer, SpillDir};
+use crate::columnar::{DecodedPage, Fetched, PageContext, PageDecoder, RunBuffer, SpillDir};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::source::{FetchError, Meter, Pages, Request, Response, Unreadable};
+
+/// So many pages without a row may follow each other; a chain of more is taken for one that never ends.
+const MOST_EMPTY: usize = 200;
 
 /// Why a stream's work ended before it was done.
 #[derive(Debug)]
@@ -92,6 +96,8 @@ pub struct Chain {
     pages: Pages,
     context: PageContext,
     described: String,
+    /// Pages without a row since the last one with any.
+    empty: usize,
 }
 
 impl Reader {
@@ -126,6 +132,7 @@ impl Reader {
         };
         Chain {
             described: request.describe(),
+            empty: 0,
             context: PageContext {
                 transactional_id: id,
                 requested_at: self.run.settings.now,
@@ -178,6 +185,7 @@ impl Chain {
             return Ok(None);
         };
         pass(Step::PageRead);
+        self.count_empty(arrived.page.served)?;
         reader.page_bytes.store(arrived.bytes as u64, Ordering::Relaxed);
         let facts = self.facts(&arrived.page);
         self.keep(arrived, buffer).await?;
@@ -226,6 +234,18 @@ impl Chain {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Every page may be empty and lead on, but not for ever.
+    fn count_empty(&mut self, served: usize) -> Result<(), FetchError> {
+        self.empty = if served == 0 { self.empty + 1 } else { 0 };
+        if self.empty < MOST_EMPTY || self.pages.cursor().is_none() {
+            return Ok(());
+        }
+        Err(FetchError::Failed(Error::api(format!(
+            "the pages after {} do not end: {MOST_EMPTY} without a row follow each other; run again later, and report this line if it stays",
+            self.described
+        ))))
     }
 
     /// The way for a body that is whole but will not parse: row by row, what cannot be read is set aside.
@@ -297,8 +317,7 @@ async fn decode(reader: Arc<Reader>, context: PageContext, response: Response) -
     let outcome = reader.run.cpu.run(move || Ok(decoder.decode(&body, &context))).await;
     match outcome {
         Err(error) => Ok((Err(error), None)),
-        Ok(Err(PageError::NotJson(reason))) => Err(Unreadable::NotJson(reason)),
-        Ok(Err(PageError::MissingRows(reason))) => Err(Unreadable::Envelope(reason)),
+        Ok(Err(error)) => Err(lists::unreadable(error)),
         Ok(Ok(page)) => {
             let next = page.next.clone();
             Ok((Ok(Arrived { page, sequence, bytes }), next))

@@ -163,7 +163,8 @@ impl Scan {
             if lower.is_some_and(below) {
                 return Ok(Outcome::Done);
             }
-            if commits && self.due(before) {
+            // A page without a row leaves nothing to commit, however many of them there are.
+            if commits && page.last.is_some() && self.due(before) {
                 self.commit(chain.cursor().map(str::to_owned)).await?;
             }
         }

@@ -112,6 +112,7 @@ impl Activity {
         };
         let odd = view.odd(lane, at.index).map(|mut dice| activity.oddity(&mut dice));
         activity.odd.extend(odd);
+        activity.odd.extend(view.strange(lane, at.index));
         activity
     }
 

@@ -1,43 +1,36 @@
-//! The App API over HTTP: who is let in, what goes wrong, and how an answer travels.
+//! The App API over HTTP: who is let in, what goes wrong, and what is answered.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Query as Decoded, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use axum::response::{IntoResponse, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use futures::{StreamExt, stream};
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Query as Decoded, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use axum::response::Response;
 
 use super::behaviour::Behaviour;
 use super::chance::{Dice, Kind};
 use super::endpoints::{Call, Query, Route};
-use super::faults::Fault;
+use super::fault::Fault;
+use super::line::Line;
 use super::page::{Answer, Refusal, too_many};
 use super::server::{Settings, Shared};
+use super::wire::{Outcome, respond};
 use super::workspace::View;
 
 const LARGEST_REQUEST: usize = 1 << 20;
-const WORTH_COMPRESSING: usize = 1_024;
 const HTML: &str =
     "<html><head><title>Service unavailable</title></head><body><h1>Something went wrong</h1></body></html>";
 
-/// One answer on its way.
-struct Outcome {
-    status: u16,
-    body: Vec<u8>,
-    html: bool,
-    retry_after: Option<String>,
-    fault: Option<Fault>,
-}
-
 /// Answers every request that is not for the control interface.
-pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+pub(super) async fn serve(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: Request,
+) -> Response {
     let arrived = shared.journal.arrive();
     let settings = shared.settings();
+    shared.pass(settings.behaviour.shifting_ms);
     let (parts, body) = request.into_parts();
     let route = Route::find(parts.method.as_str(), parts.uri.path());
     let admitted = admit(&shared, &settings, &parts, route);
@@ -53,10 +46,9 @@ pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
         }
         Err(refusal) => refuse(refusal, &settings.behaviour),
     };
-    let cut = outcome.fault == Some(Fault::CutBefore);
-    let status = if cut { 0 } else { outcome.status };
+    let status = if outcome.is_silent() { 0 } else { outcome.status };
     arrived.answered(route.map(|route| route.endpoint), &parts.method, &parts.uri, status);
-    respond(outcome, &parts.headers, &settings.behaviour)
+    respond(outcome, &parts.headers, &settings.behaviour, &line)
 }
 
 /// Key, then rate, then rights, then existence, as a gateway asks.
@@ -91,137 +83,60 @@ async fn delay(behaviour: &Behaviour, mut dice: Dice) {
 
 fn refuse(refusal: Refusal, behaviour: &Behaviour) -> Outcome {
     let limited = matches!(refusal, Refusal::TooMany(_));
-    let (status, body) = Answer::Refusal(refusal).render(behaviour, None, None);
-    Outcome {
-        status,
-        body,
-        html: false,
-        retry_after: (limited && behaviour.retry_after).then(|| "1".to_owned()),
-        fault: None,
-    }
+    let (status, body) = Answer::Refusal(refusal).render(behaviour, None);
+    let wait = (limited && behaviour.retry_after).then_some("1");
+    Outcome::json(status, body).with(header::RETRY_AFTER, wait)
 }
 
 fn answer(shared: &Shared, settings: &Settings, (parts, body): (&Parts, &Bytes), route: Route) -> Outcome {
     let behaviour = &settings.behaviour;
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let fault = settings.plan.next(route.endpoint, target);
-    if let Some(failed) = fault.as_ref().and_then(|fault| fail(fault, behaviour)) {
+    if let Some(failed) = fault.as_ref().and_then(|fault| fail(fault, &parts.headers, behaviour)) {
         return failed;
     }
     let Ok(Decoded(query)) = Decoded::try_from_uri(&parts.uri) else {
         return refuse(Refusal::Malformed("malformed query".into()), behaviour);
     };
+    let query = Query(query);
+    if fault == Some(Fault::ExpiredCursor) && query.get("start").is_some() {
+        return refuse(Refusal::Malformed("start has expired".into()), behaviour);
+    }
     let view = View {
         world: &shared.world,
         now: shared.now_ms(),
         behaviour,
     };
-    let call = Call {
-        view,
-        query: Query(query),
-        body,
-    };
-    let start = call.query.get("start");
-    let (status, mut body) = call.answer(route).render(behaviour, fault.as_ref(), start);
-    if fault == Some(Fault::Truncated) {
-        body.truncate(body.len() / 2);
-    }
-    Outcome {
-        status,
-        body,
-        html: false,
-        retry_after: None,
-        fault,
-    }
+    let (status, body) = Call { view, query, body }
+        .answer(route)
+        .render(behaviour, fault.as_ref());
+    Outcome::json(status, body).struck(fault)
 }
 
 /// The answer of a fault that does not even look at the request.
-fn fail(fault: &Fault, behaviour: &Behaviour) -> Option<Outcome> {
-    let (status, retry_after) = match fault {
-        Fault::Status { code, retry_after } => (*code, retry_after.clone()),
-        Fault::Html => (200, None),
+fn fail(fault: &Fault, asked: &HeaderMap, behaviour: &Behaviour) -> Option<Outcome> {
+    Some(match fault {
+        Fault::Status { code, retry_after } => {
+            let answer = match code {
+                429 => Outcome::json(429, too_many(behaviour.rate)),
+                code => Outcome::html(*code, HTML),
+            };
+            answer.with(header::RETRY_AFTER, retry_after.as_deref())
+        }
+        Fault::Redirect { code, to } => Outcome::html(*code, HTML).with(header::LOCATION, Some(to)),
+        Fault::Echo { code } => Outcome::json(*code, echo(asked)),
+        Fault::Html => Outcome::html(200, HTML),
+        Fault::Garbage => Outcome::json(200, (0..=255).rev().cycle().take(2_000).collect()),
         _ => return None,
-    };
-    let limited = status == 429;
-    Some(Outcome {
-        status,
-        body: if limited {
-            too_many(behaviour.rate)
-        } else {
-            HTML.as_bytes().to_vec()
-        },
-        html: !limited,
-        retry_after,
-        fault: None,
     })
 }
 
-fn respond(outcome: Outcome, asked: &HeaderMap, behaviour: &Behaviour) -> Response {
-    let status = StatusCode::from_u16(outcome.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut headers = HeaderMap::new();
-    let kind = if outcome.html {
-        "text/html; charset=utf-8"
-    } else {
-        "application/json"
-    };
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Some(value) = outcome
-        .retry_after
-        .and_then(|seconds| HeaderValue::from_str(&seconds).ok())
-    {
-        headers.insert(header::RETRY_AFTER, value);
-    }
-    let mut body = outcome.body;
-    if behaviour.gzip
-        && body.len() > WORTH_COMPRESSING
-        && accepts_gzip(asked)
-        && let Ok(compressed) = gzip(&body)
-    {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        body = compressed;
-    }
-    (status, headers, travel(body, outcome.fault)).into_response()
-}
-
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("gzip"))
-}
-
-fn gzip(body: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(1));
-    encoder.write_all(body)?;
-    encoder.finish()
-}
-
-/// The body as it goes over the wire: at once, in pieces, or cut.
-fn travel(body: Vec<u8>, fault: Option<Fault>) -> Body {
-    let cut = || Err(io::Error::other("the sandbox cuts this connection"));
-    match fault {
-        Some(Fault::CutBefore) => paced(vec![cut()], Duration::ZERO),
-        Some(Fault::CutInside) => {
-            let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
-            paced(vec![Ok(half), cut()], Duration::from_millis(20))
-        }
-        Some(Fault::Slow { ms }) => {
-            const PIECES: usize = 8;
-            let size = body.len().div_ceil(PIECES).max(1);
-            let pieces = body
-                .chunks(size)
-                .map(|piece| Ok(Bytes::copy_from_slice(piece)))
-                .collect();
-            paced(pieces, Duration::from_millis(ms / PIECES as u64))
-        }
-        _ => Body::from(body),
-    }
-}
-
-/// The pieces with a pause before each: what was written before is on its way by then.
-fn paced(pieces: Vec<io::Result<Bytes>>, pause: Duration) -> Body {
-    Body::from_stream(stream::iter(pieces).then(move |piece| async move {
-        tokio::time::sleep(pause).await;
-        piece
-    }))
+/// What was asked, in the words of a server that tells its clients too much.
+fn echo(asked: &HeaderMap) -> Vec<u8> {
+    let told = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap_or("?"));
+    let headers: Vec<String> = asked.iter().map(told).collect();
+    let detail = format!("cannot serve {}", headers.join(", "));
+    serde_json::json!({"errors": [{"detail": detail}], "meta": {"error": detail}})
+        .to_string()
+        .into_bytes()
 }

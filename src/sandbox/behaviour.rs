@@ -103,6 +103,11 @@ pub struct Behaviour {
     pub odd: u32,
     /// One activity, customer or delivery in so many has no key, no usable time, or is no object; such rows are not part of the truth.
     pub keyless: u32,
+    /// One row in so many is legal JSON and hard to read: huge numbers, deep nesting, NUL, a key twice. It is part of the truth.
+    pub strange: u32,
+    /// One row in so many cannot be read at all: no text, half a character, nested without end. It is not part of the truth;
+    /// the list of transactional messages holds such rows besides its own.
+    pub unreadable: u32,
     /// What `next` is on the last page.
     pub last_next: LastNext,
     /// An empty data array is `null`.
@@ -113,6 +118,11 @@ pub struct Behaviour {
     pub duplicates: u32,
     /// What happens to a `limit` above the maximum.
     pub over_limit: OverLimit,
+    /// No page holds more rows than this, whatever the limit; 0 for as many as documented.
+    pub largest_page: usize,
+    /// The clock moves on by so many milliseconds with every request, so that people come and go between two pages; with it the
+    /// cursors of `POST /v1/customers` count rows, and rows move from one page to another.
+    pub shifting_ms: u32,
     /// Under which name a delivery holds the identifiers of its person.
     pub person_key: PersonKey,
     /// How a delivery shows that it has no parents.
@@ -154,11 +164,15 @@ impl Default for Behaviour {
         Self {
             odd: 200,
             keyless: 0,
+            strange: 0,
+            unreadable: 0,
             last_next: LastNext::default(),
             null_arrays: false,
             empty_pages: 0,
             duplicates: 0,
             over_limit: OverLimit::default(),
+            largest_page: 0,
+            shifting_ms: 0,
             person_key: PersonKey::default(),
             parents: Parents::default(),
             numeric_cio_id: 50,

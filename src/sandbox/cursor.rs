@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 pub(super) struct Cursor {
     /// The last row served, as the endpoint numbers its rows.
     pub(super) row: u64,
-    /// An empty page has been served for this cursor already.
-    pub(super) again: bool,
+    /// How many pages without rows have led on from here already.
+    pub(super) again: u64,
 }
 
 /// How an endpoint's cursors look.
@@ -24,18 +24,20 @@ pub(super) enum Form {
 /// Its six bits of ones and zeros make `+///` in base64.
 const MARK: [u8; 3] = [0xfb, 0xff, 0xff];
 const DECIMAL: u64 = 900_000_000_000_000_000;
+/// So many pages without rows are told apart in a decimal cursor.
+const AGAIN: u64 = 65_536;
 
 impl Cursor {
     pub(super) fn after(row: u64) -> Self {
-        Self { row, again: false }
+        Self { row, again: 0 }
     }
 
     pub(super) fn encode(self, form: Form) -> String {
         match form {
-            Form::Decimal => (DECIMAL + self.row * 2 + u64::from(self.again)).to_string(),
+            Form::Decimal => (DECIMAL + self.row * AGAIN + self.again % AGAIN).to_string(),
             Form::Base64 => {
                 let mut bytes = MARK.to_vec();
-                bytes.extend_from_slice(format!("{}:{:09}", u8::from(self.again), self.row).as_bytes());
+                bytes.extend_from_slice(format!("{}:{:09}", self.again, self.row).as_bytes());
                 STANDARD.encode(bytes)
             }
         }
@@ -47,8 +49,8 @@ impl Cursor {
             Form::Decimal => {
                 let number = text.parse::<u64>().ok()?.checked_sub(DECIMAL)?;
                 Some(Self {
-                    row: number / 2,
-                    again: number % 2 == 1,
+                    row: number / AGAIN,
+                    again: number % AGAIN,
                 })
             }
             Form::Base64 => {
@@ -56,7 +58,7 @@ impl Cursor {
                 let (again, row) = std::str::from_utf8(bytes.strip_prefix(&MARK)?).ok()?.split_once(':')?;
                 Some(Self {
                     row: row.parse().ok()?,
-                    again: again == "1",
+                    again: again.parse().ok()?,
                 })
             }
         }
@@ -71,7 +73,7 @@ mod tests {
     fn cursors_come_back_as_they_went() {
         for form in [Form::Decimal, Form::Base64] {
             for row in [0, 1, 999, 123_456_789, 30_000_000_000] {
-                for again in [false, true] {
+                for again in [0, 1, 1_000] {
                     let cursor = Cursor { row, again };
                     assert_eq!(Cursor::decode(&cursor.encode(form), form), Some(cursor));
                 }

@@ -72,6 +72,7 @@ impl Delivery {
             odd: Vec::new(),
         };
         delivery.odd = delivery.oddities(view, index);
+        delivery.odd.extend(view.strange(Lane::Deliveries, index));
         Some(delivery)
     }
 

@@ -101,7 +101,7 @@ impl Call<'_> {
         let page = paging.fill("activities", rows.map(number), |row, rows| {
             let at = position(row);
             match self.view.broken_activity(at) {
-                Some(broken) => rows.next().extend_from_slice(broken.as_bytes()),
+                Some(broken) => rows.next().extend_from_slice(&broken),
                 None => Activity::new(&self.view, at).api(rows.next()),
             }
         });
@@ -140,13 +140,18 @@ impl Call<'_> {
         };
         let from = paging.after().map_or(0, |row| row + 1);
         let mut ids = Rows::default();
-        let page = paging.fill(
-            "identifiers",
-            (from..people.count_until(now)).filter(holds),
-            |index, rows| {
-                self.customer(index, rows, &mut ids);
-            },
-        );
+        let page = if self.view.behaviour.shifting_ms > 0 {
+            let there: Vec<u64> = (0..people.count_until(now)).filter(holds).collect();
+            paging.fill("identifiers", from..there.len() as u64, |place, rows| {
+                let index = there.get(place as usize);
+                index
+                    .into_iter()
+                    .for_each(|index| self.customer(*index, rows, &mut ids));
+            })
+        } else {
+            let rows = (from..people.count_until(now)).filter(holds);
+            paging.fill("identifiers", rows, |index, rows| self.customer(index, rows, &mut ids))
+        };
         Ok(Answer::Page(page.with_ids(ids)))
     }
 
@@ -160,7 +165,7 @@ impl Call<'_> {
         customer.identity.write_id(id);
         id.push(b'"');
         match self.view.broken_customer(index) {
-            Some(broken) => rows.next().extend_from_slice(broken.as_bytes()),
+            Some(broken) => rows.next().extend_from_slice(&broken),
             None => customer.api(rows.next()),
         }
     }
@@ -175,6 +180,9 @@ impl Call<'_> {
         let mut rows = Rows::default();
         for message in view.world.messages.known(now).filter(|message| view.lists(message)) {
             view.message_row(message).api(rows.next());
+            if let Some(bytes) = view.unreadable_message(&message) {
+                rows.next().extend_from_slice(&bytes);
+            }
         }
         Ok(Answer::Page(Page::whole("messages", rows)))
     }
@@ -188,6 +196,10 @@ impl Call<'_> {
             .number("steps")?
             .map(|steps| u64::try_from(steps).unwrap_or(0));
         let mut body = Vec::new();
+        if let Some(bytes) = self.view.unreadable_metrics(&message) {
+            body = [b"{\"series\":", bytes.as_slice(), b"}"].concat();
+            return Ok(Answer::Object { key: "metric", body });
+        }
         MetricsRow::new(&self.view, &message, period, asked).api(&mut body);
         Ok(Answer::Object { key: "metric", body })
     }
@@ -203,7 +215,7 @@ impl Call<'_> {
         let wanted = |number: &u64| metric.is_none_or(|metric| delivery(*number).is_some_and(|row| row.has(metric)));
         let page = paging.fill("messages", (first..end).rev().filter(wanted), |number, rows| {
             match (self.view.broken_delivery(&message, number), delivery(number)) {
-                (Some(broken), _) => rows.next().extend_from_slice(broken.as_bytes()),
+                (Some(broken), _) => rows.next().extend_from_slice(&broken),
                 (None, Some(row)) => row.api(rows.next(), tracked_responses),
                 (None, None) => {}
             }
@@ -246,6 +258,10 @@ impl Call<'_> {
         if limit > most && self.view.behaviour.over_limit == OverLimit::Refuse {
             return Err(Refusal::Malformed(format!("limit must not be above {most}")));
         }
+        let most = match self.view.behaviour.largest_page {
+            0 => most,
+            fewer => fewer.min(most),
+        };
         Ok(Paging::new(cursor, limit.min(most), form, self.view.behaviour))
     }
 }

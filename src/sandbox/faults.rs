@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::behaviour::Endpoint;
 use super::chance::{Dice, Kind};
+use super::fault::Fault;
 
 /// The rules in the order in which they are asked; the first that strikes decides.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -36,39 +37,6 @@ pub struct FaultRule {
     pub chance: f64,
     /// What happens to them.
     pub fault: Fault,
-}
-
-/// What goes wrong with one answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Fault {
-    /// This status: 429 with the documented body, everything else with a page of HTML.
-    Status {
-        /// The HTTP status.
-        code: u16,
-        /// The value of a `Retry-After` header.
-        #[serde(default)]
-        retry_after: Option<String>,
-    },
-    /// The connection is cut before the first byte of the body.
-    CutBefore,
-    /// The connection is cut in the middle of the body.
-    CutInside,
-    /// The body comes in pieces over so many milliseconds.
-    Slow {
-        /// How long the body takes.
-        ms: u64,
-    },
-    /// 200 with a page of HTML.
-    Html,
-    /// 200 with JSON that ends in the middle, on a connection that does not.
-    Truncated,
-    /// 200 without the envelope's data key.
-    NoEnvelope,
-    /// 200 with an empty array as the last page.
-    Empty,
-    /// The page's `next` is the cursor that asked for it.
-    RepeatCursor,
 }
 
 impl FaultRule {

@@ -11,6 +11,8 @@ pub(super) enum Fit {
     Misfit,
     /// No column knows the field: it goes to `_extra`.
     Unknown,
+    /// The same name comes again: nothing stays of it.
+    Overridden,
 }
 
 /// One way in which a served row differs from the documentation.
@@ -41,6 +43,11 @@ impl Oddity {
         Self::new(field, served, Fit::Unknown)
     }
 
+    /// A field that is served before a later one of the same name.
+    pub(super) fn overridden(field: &'static str, served: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(field, served, Fit::Overridden)
+    }
+
     /// The same oddity inside the struct that the lake calls `parent`.
     pub(super) fn inside(self, parent: &'static str) -> Self {
         Self { parent, ..self }
@@ -56,7 +63,12 @@ impl Oddity {
     }
 
     fn is_extra(&self) -> bool {
-        !matches!(self.fit, Fit::Kept(_))
+        matches!(self.fit, Fit::Misfit | Fit::Unknown)
+    }
+
+    /// Whether it is served behind the fields that are known.
+    fn is_appended(&self) -> bool {
+        matches!(self.fit, Fit::Unknown | Fit::Overridden)
     }
 }
 
@@ -162,8 +174,8 @@ impl<'a> Object<'a> {
     fn finish(mut self) {
         if self.side == Side::Api && !self.odd.is_empty() {
             let (odd, parent) = (self.odd, self.parent);
-            let unknown = |oddity: &&Oddity| oddity.parent == parent && oddity.fit == Fit::Unknown;
-            for oddity in odd.iter().filter(unknown) {
+            let appended = |oddity: &&Oddity| oddity.parent == parent && oddity.is_appended();
+            for oddity in odd.iter().filter(appended) {
                 self.key(oddity.field);
                 self.out.extend_from_slice(oddity.served.as_bytes());
             }
@@ -190,8 +202,7 @@ impl<'a> Object<'a> {
     }
 
     fn oddity(&self, column: &str) -> Option<&'a Oddity> {
-        let here =
-            |oddity: &&Oddity| oddity.parent == self.parent && oddity.field == column && oddity.fit != Fit::Unknown;
+        let here = |oddity: &&Oddity| oddity.parent == self.parent && oddity.field == column && !oddity.is_appended();
         self.odd.iter().find(here)
     }
 

@@ -44,6 +44,12 @@ impl MessageRow {
         }
     }
 
+    /// The same row with more that is odd about it.
+    pub(super) fn with(mut self, odd: Vec<Oddity>) -> Self {
+        self.odd.extend(odd);
+        self
+    }
+
     pub(super) fn api(&self, out: &mut Vec<u8>) {
         let mut row = Object::open(out, &self.odd, Side::Api);
         self.describe(&mut row);

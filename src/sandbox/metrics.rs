@@ -145,6 +145,7 @@ impl MetricsRow {
             .rarely_odd(Lane::Metrics, message.index)
             .map(|mut dice| row.oddity(&mut dice));
         row.odd.extend(odd);
+        row.odd.extend(view.strange(Lane::Metrics, message.index));
         row
     }
 

@@ -11,11 +11,13 @@
 //!   deliveries, lifecycle    what was sent to whom and what became of it
 //!   activities               what was done, newest first
 //!   metrics                  deliveries counted by period
+//! strange     rows that are hard to read, and rows that nobody can read
 //! json        an object in two forms, as served and as a lake must hold it; the *_row files write one stream's each
 //! endpoints   the App API as a function; page and cursor: its envelopes; filter: its one grammar
 //! truth       the same rows as canonical NDJSON
-//! server      the handle and the socket; api: key, rate, faults, transport; control: clock and truth over HTTP
-//! behaviour   every quirk as a switch; faults: failures by plan; limit: the rate; journal: what was asked for
+//! server      the handle and the socket; api: key, rate and faults; control: clock and truth over HTTP
+//! wire        an answer on its way, whole or broken; line: the connection it goes over, byte by byte where it must
+//! behaviour   every quirk as a switch; fault and faults: failures by plan; limit: the rate; journal: what was asked for
 //! ```
 //!
 //! This room imports nothing of the exporter: it is the oracle of its tests and must not share its mistakes.
@@ -30,26 +32,31 @@ mod cursor;
 mod deliveries;
 mod delivery_row;
 mod endpoints;
+mod fault;
 mod faults;
 mod filter;
 mod journal;
 mod json;
 mod lifecycle;
 mod limit;
+mod line;
 mod message_row;
 mod messages;
 mod metrics;
 mod page;
 mod people;
 mod server;
+mod strange;
 #[cfg(test)]
 mod tests;
 mod timeline;
 mod truth;
+mod wire;
 mod workspace;
 
 pub use behaviour::{Behaviour, Endpoint, ErrorStatus, LastNext, OverLimit, Parents, PersonKey};
-pub use faults::{Fault, FaultRule, Faults};
+pub use fault::Fault;
+pub use faults::{FaultRule, Faults};
 pub use journal::{RequestRecord, Requests};
 pub use server::{Sandbox, SandboxError};
 pub use workspace::Workspace;

@@ -3,7 +3,7 @@
 use super::behaviour::{Behaviour, ErrorStatus, LastNext};
 use super::chance::{Dice, Kind};
 use super::cursor::{Cursor, Form};
-use super::faults::Fault;
+use super::fault::Fault;
 use super::json;
 
 /// What an endpoint has to say.
@@ -38,6 +38,8 @@ pub(super) struct Page {
     /// The parallel array of `POST /v1/customers`.
     ids: Option<Rows>,
     next: Next,
+    /// The cursor that asked for it.
+    asked: Option<(Cursor, Form)>,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,12 @@ enum Next {
     Unpaged,
     Last,
     At(String),
+}
+
+impl Next {
+    fn at(cursor: Cursor, form: Form) -> Self {
+        Self::At(cursor.encode(form))
+    }
 }
 
 /// JSON values, separated by commas.
@@ -104,7 +112,7 @@ impl Paging {
             cursor,
             limit,
             form,
-            empty: luck(behaviour.empty_pages, 1) && cursor.is_some_and(|cursor| !cursor.again),
+            empty: luck(behaviour.empty_pages, 1) && cursor.is_some_and(|cursor| cursor.again == 0),
             // A page of one row that repeats the last one would lead nowhere.
             repeat: luck(behaviour.duplicates, 2) && limit > 1,
         }
@@ -127,10 +135,10 @@ impl Paging {
             rows: Rows::default(),
             ids: None,
             next: Next::Last,
+            asked: self.cursor.map(|cursor| (cursor, self.form)),
         };
         if let (true, Some(cursor)) = (self.empty, self.cursor) {
-            let again = Cursor { again: true, ..cursor };
-            page.next = Next::At(again.encode(self.form));
+            page.next = Next::at(Cursor { again: 1, ..cursor }, self.form);
             return page;
         }
         let repeated = self.after().filter(|_| self.repeat);
@@ -143,7 +151,7 @@ impl Paging {
             last = Some(Cursor::after(row));
         }
         if let (Some(last), Some(_)) = (last, rows.peek()) {
-            page.next = Next::At(last.encode(self.form));
+            page.next = Next::at(last, self.form);
         }
         page
     }
@@ -157,6 +165,7 @@ impl Page {
             rows,
             ids: None,
             next: Next::Unpaged,
+            asked: None,
         }
     }
 
@@ -164,12 +173,26 @@ impl Page {
         Self { ids: Some(ids), ..self }
     }
 
-    fn write(mut self, out: &mut Vec<u8>, behaviour: &Behaviour, fault: Option<&Fault>, start: Option<&str>) {
-        match (fault, start) {
-            (Some(Fault::Empty), _) => (self.rows, self.next) = (Rows::default(), Next::Last),
-            (Some(Fault::RepeatCursor), Some(start)) => self.next = Next::At(start.to_owned()),
+    /// Bends the page as `fault` says, if it is about pages.
+    fn bend(&mut self, fault: Option<&Fault>) {
+        let emptied = |next| (Rows::default(), next);
+        match (fault, self.asked) {
+            (Some(Fault::Empty), _) => (self.rows, self.next) = emptied(Next::Last),
+            (Some(Fault::EndlessPages), Some((cursor, form))) => {
+                let again = cursor.again + 1;
+                (self.rows, self.next) = emptied(Next::at(Cursor { again, ..cursor }, form));
+            }
+            (Some(Fault::RepeatCursor), Some((cursor, form))) => self.next = Next::at(cursor, form),
+            (Some(Fault::CursorLoop), Some((cursor, form))) => {
+                let again = u64::from(cursor.again == 0);
+                self.next = Next::at(Cursor { again, ..cursor }, form);
+            }
             _ => {}
         }
+    }
+
+    fn write(mut self, out: &mut Vec<u8>, behaviour: &Behaviour, fault: Option<&Fault>) {
+        self.bend(fault);
         out.reserve(self.rows.bytes.len() + 256);
         out.push(b'{');
         if fault != Some(&Fault::NoEnvelope) {
@@ -212,12 +235,12 @@ fn member(out: &mut Vec<u8>, name: &str) {
 }
 
 impl Answer {
-    /// Status and body. `fault` may bend the content of a good answer; `start` is the cursor that asked for it.
-    pub(super) fn render(self, behaviour: &Behaviour, fault: Option<&Fault>, start: Option<&str>) -> (u16, Vec<u8>) {
+    /// Status and body. `fault` may bend the content of a good answer.
+    pub(super) fn render(self, behaviour: &Behaviour, fault: Option<&Fault>) -> (u16, Vec<u8>) {
         let mut out = Vec::new();
         match self {
             Self::Refusal(refusal) => return refusal.render(behaviour.error_status),
-            Self::Page(page) => page.write(&mut out, behaviour, fault, start),
+            Self::Page(page) => page.write(&mut out, behaviour, fault),
             Self::Object { key, body } => {
                 out.push(b'{');
                 match fault {
@@ -278,8 +301,7 @@ mod tests {
         let paging = Paging::new(cursor, 2, Form::Decimal, behaviour);
         let from = paging.after().map_or(0, |row| row + 1);
         let page = paging.fill("rows", from..5, |row, rows| json::digits(rows.next(), row, 1));
-        let start = cursor.map(|cursor| cursor.encode(Form::Decimal));
-        let (status, body) = Answer::Page(page).render(behaviour, fault, start.as_deref());
+        let (status, body) = Answer::Page(page).render(behaviour, fault);
         assert_eq!(status, 200);
         String::from_utf8(body).unwrap()
     }
@@ -289,7 +311,7 @@ mod tests {
         let plain = Behaviour::default();
         assert_eq!(
             page(&plain, None, None),
-            r#"{"rows":[0,1],"next":"900000000000000002"}"#
+            r#"{"rows":[0,1],"next":"900000000000065536"}"#
         );
         assert_eq!(page(&plain, Some(Cursor::after(3)), None), r#"{"rows":[4],"next":""}"#);
         let null = Behaviour {
@@ -317,9 +339,9 @@ mod tests {
         let cursor = Cursor::after(1);
         assert_eq!(
             page(&empty, Some(cursor), None),
-            r#"{"rows":[],"next":"900000000000000003"}"#
+            r#"{"rows":[],"next":"900000000000065537"}"#
         );
-        let again = Cursor { again: true, ..cursor };
+        let again = Cursor { again: 1, ..cursor };
         assert!(page(&empty, Some(again), None).starts_with(r#"{"rows":[2,3]"#));
         let twice = Behaviour {
             duplicates: 1,
@@ -335,10 +357,19 @@ mod tests {
         assert_eq!(page(&plain, cursor, Some(&Fault::Empty)), r#"{"rows":[],"next":""}"#);
         assert_eq!(
             page(&plain, cursor, Some(&Fault::NoEnvelope)),
-            r#"{"next":"900000000000000006"}"#
+            r#"{"next":"900000000000196608"}"#
         );
         let repeated = page(&plain, cursor, Some(&Fault::RepeatCursor));
-        assert_eq!(repeated, r#"{"rows":[2,3],"next":"900000000000000002"}"#);
+        assert_eq!(repeated, r#"{"rows":[2,3],"next":"900000000000065536"}"#);
+        let again = page(&plain, cursor, Some(&Fault::CursorLoop));
+        assert_eq!(again, r#"{"rows":[2,3],"next":"900000000000065537"}"#);
+        let back = Cursor {
+            again: 1,
+            ..Cursor::after(1)
+        };
+        assert_eq!(page(&plain, Some(back), Some(&Fault::CursorLoop)), repeated);
+        let endless = page(&plain, Some(back), Some(&Fault::EndlessPages));
+        assert_eq!(endless, r#"{"rows":[],"next":"900000000000065538"}"#);
     }
 
     #[test]

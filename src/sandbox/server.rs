@@ -7,7 +7,6 @@ use std::{collections::BTreeMap, io};
 
 use axum::Router;
 use axum::routing::any;
-use axum::serve::ListenerExt;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -17,6 +16,7 @@ use super::behaviour::Behaviour;
 use super::faults::FaultPlan;
 use super::journal::{Journal, Requests};
 use super::limit::Bucket;
+use super::line::{Line, Lines};
 use super::truth::{Stream, Truth};
 use super::workspace::{Workspace, World};
 use super::{api, control};
@@ -79,9 +79,8 @@ impl Sandbox {
             .nest("/_sandbox", control::router())
             .fallback(any(api::serve))
             .with_state(shared.clone());
-        // Without it small answers wait for the client's delayed acknowledgement.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async move { drop(stopped.await) });
+        let router = router.into_make_service_with_connect_info::<Line>();
+        let serving = axum::serve(Lines(listener), router).with_graceful_shutdown(async move { drop(stopped.await) });
         Ok(Self {
             address,
             token: workspace.token(),
@@ -180,6 +179,11 @@ impl Shared {
 
     pub(super) fn set_now(&self, now: Timestamp) {
         self.clock.store(now.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Moves the clock on by so many milliseconds.
+    pub(super) fn pass(&self, milliseconds: u32) {
+        self.clock.fetch_add(i64::from(milliseconds), Ordering::Relaxed);
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {

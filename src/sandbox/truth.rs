@@ -139,7 +139,7 @@ impl Truth {
             return None;
         }
         let message = self.world.messages.message(place.message);
-        if self.view().lists(&message) {
+        if self.view().lists(&message) && self.view().unreadable_metrics(&message).is_none() {
             MetricsRow::new(&self.view(), &message, period, steps).lake(out);
             out.push(b'\n');
         }

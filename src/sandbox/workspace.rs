@@ -7,9 +7,11 @@ use super::activity_row::Activity;
 use super::behaviour::Behaviour;
 use super::chance::{Dice, Kind};
 use super::deliveries::{Delivery, lane_index};
+use super::json::Oddity;
 use super::message_row::MessageRow;
 use super::messages::{Message, Messages};
 use super::people::{Customer, People};
+use super::strange;
 use super::timeline::DAY;
 
 /// What is simulated. Everything that is ever served follows from these settings, the clock and the behaviour.
@@ -91,6 +93,9 @@ pub(super) struct View<'a> {
     pub(super) behaviour: &'a Behaviour,
 }
 
+/// Gives a row a second draw that has nothing to do with its first.
+const ELSEWHERE: u64 = 1 << 40;
+
 /// The streams whose rows can be odd or without key, each with its own luck.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lane {
@@ -106,7 +111,11 @@ impl<'a> View<'a> {
     /// The person at `index` as a row; none if not there.
     pub(super) fn customer(&self, index: u64) -> Option<Customer> {
         let person = self.world.people.person(index);
-        let row = || Customer::new(person.identity(self.now), self.odd(Lane::Customers, index));
+        let row = || {
+            let mut row = Customer::new(person.identity(self.now), self.odd(Lane::Customers, index));
+            row.odd.extend(self.strange(Lane::Customers, index));
+            row
+        };
         person.is_there(self.now).then(row)
     }
 
@@ -117,7 +126,24 @@ impl<'a> View<'a> {
 
     pub(super) fn message_row(&self, message: Message) -> MessageRow {
         let odd = self.rarely_odd(Lane::Messages, message.index);
-        MessageRow::new(message, self.now, self.behaviour.template_fields, odd)
+        let strange = self.strange(Lane::Messages, message.index);
+        MessageRow::new(message, self.now, self.behaviour.template_fields, odd).with(strange)
+    }
+
+    /// What stands in the list of transactional messages besides `message`, if anything.
+    pub(super) fn unreadable_message(&self, message: &Message) -> Option<Vec<u8>> {
+        self.unreadable(Lane::Messages, message.index)
+    }
+
+    /// What stands in the place of the metrics of `message`, if nobody can read them.
+    pub(super) fn unreadable_metrics(&self, message: &Message) -> Option<Vec<u8>> {
+        self.unreadable(Lane::Metrics, message.index)
+    }
+
+    /// What is hard to read about row `index`.
+    pub(super) fn strange(&self, lane: Lane, index: u64) -> Vec<Oddity> {
+        let dice = self.chosen(lane, index ^ ELSEWHERE, self.behaviour.strange);
+        dice.map_or_else(Vec::new, |mut dice| strange::strange(&mut dice))
     }
 
     /// Delivery `number` of `message`; none if the message never sends.
@@ -139,12 +165,12 @@ impl<'a> View<'a> {
     }
 
     /// What stands in the place of the person at `index`, if it is to be a row that no table can take.
-    pub(super) fn broken_customer(&self, index: u64) -> Option<&'static str> {
+    pub(super) fn broken_customer(&self, index: u64) -> Option<Vec<u8>> {
         self.broken(Lane::Customers, index, &Customer::BROKEN)
     }
 
     /// The same for an activity.
-    pub(super) fn broken_activity(&self, at: Position) -> Option<&'static str> {
+    pub(super) fn broken_activity(&self, at: Position) -> Option<Vec<u8>> {
         let lane = if at.displaced {
             Lane::Displaced
         } else {
@@ -154,15 +180,23 @@ impl<'a> View<'a> {
     }
 
     /// The same for delivery `number` of `message`.
-    pub(super) fn broken_delivery(&self, message: &Message, number: u64) -> Option<&'static str> {
+    pub(super) fn broken_delivery(&self, message: &Message, number: u64) -> Option<Vec<u8>> {
         self.broken(Lane::Deliveries, lane_index(message, number), &Delivery::BROKEN)
     }
 
-    fn broken(&self, lane: Lane, index: u64, forms: &[&'static str; 4]) -> Option<&'static str> {
+    fn broken(&self, lane: Lane, index: u64, forms: &[&'static str; 4]) -> Option<Vec<u8>> {
         const COMMON: [&str; 4] = ["null", "\"row\"", "[1,2]", "{}"];
+        if let Some(bytes) = self.unreadable(lane, index) {
+            return Some(bytes);
+        }
         let mut dice = self.chosen(lane, !index, self.behaviour.keyless)?;
         let forms = if dice.percent(50) { forms } else { &COMMON };
-        Some(dice.pick(forms))
+        Some(dice.pick(forms).as_bytes().to_vec())
+    }
+
+    fn unreadable(&self, lane: Lane, index: u64) -> Option<Vec<u8>> {
+        let mut dice = self.chosen(lane, !index ^ ELSEWHERE, self.behaviour.unreadable)?;
+        Some(strange::unreadable(index, &mut dice))
     }
 
     fn chosen(&self, lane: Lane, index: u64, one_in: u32) -> Option<Dice> {

@@ -38,19 +38,19 @@ pub(super) async fn read_up_to(response: &mut Response, cap: usize) -> reqwest::
 /// from a server that repeats what it was sent.
 pub(super) async fn read_reason(mut response: Response, token: &Token) -> Option<String> {
     let body = read_up_to(&mut response, LARGEST_REFUSAL).await.ok().flatten()?;
-    // Before anything is cut off, since half a key would not be recognised.
-    reason(&token.redact(&String::from_utf8_lossy(&body)))
+    reason(&String::from_utf8_lossy(&body), token)
 }
 
 /// The reason in one of the envelopes of the API, which coexist, or the first line of a plain text.
-fn reason(body: &str) -> Option<String> {
+fn reason(body: &str, token: &Token) -> Option<String> {
     let words = match serde_json::from_str::<Value>(body) {
         Ok(json) => reasons(&json).join("; "),
         Err(_) => plain_line(body)?.to_owned(),
     };
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let printable = words.chars().filter(|letter| !letter.is_control());
-    let short: String = printable.take(LONGEST_WORDS).collect();
+    let printable: String = words.chars().filter(|letter| !letter.is_control()).collect();
+    // Once escapes are resolved, which may hide a key, and before anything is cut off, since half a key would not be recognised.
+    let short: String = token.redact(&printable).chars().take(LONGEST_WORDS).collect();
     Some(short).filter(|text| !text.is_empty())
 }
 
@@ -78,6 +78,24 @@ fn plain_line(body: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    fn token() -> Token {
+        Token::new("s3cret/7").unwrap()
+    }
+
+    #[test]
+    fn a_key_is_not_repeated_however_it_is_written() {
+        for written in ["s3cret/7", r"s3cret\/7", r"\u00733cret/7"] {
+            let body = format!(
+                r#"{{"meta":{{"error":"{} Bearer {written}"}}}}"#,
+                "x".repeat(LONGEST_WORDS - 10)
+            );
+            let text = reason(&body, &token()).unwrap();
+            assert!(text.contains("xx Bearer *"), "{text}");
+            assert!(!text.contains('s'), "{text}");
+        }
+        assert_eq!(reason("you sent s3cret/7", &token()).as_deref(), Some("you sent ***"));
+    }
+
     #[test]
     fn every_envelope_gives_its_reason() {
         for (body, expected) in [
@@ -88,7 +106,7 @@ mod tests {
             (r#"{"meta":{"errors":["one","two"]}}"#, "one; two"),
             ("upstream\tbusy\nmore", "upstream busy"),
         ] {
-            assert_eq!(reason(body).as_deref(), Some(expected), "{body}");
+            assert_eq!(reason(body, &token()).as_deref(), Some(expected), "{body}");
         }
     }
 
@@ -102,7 +120,7 @@ mod tests {
             "<html><body>502</body></html>",
             r#"{"errors":"x"}"#,
         ] {
-            assert_eq!(reason(body), None, "{body}");
+            assert_eq!(reason(body, &token()), None, "{body}");
         }
     }
 
@@ -112,7 +130,7 @@ mod tests {
             "{{\"errors\":[{{\"detail\":\"a\\n\\u001b[31m{}\"}}]}}",
             "x".repeat(5000)
         );
-        let text = reason(&body).unwrap();
+        let text = reason(&body, &token()).unwrap();
         assert_eq!(text.chars().count(), LONGEST_WORDS);
         assert!(!text.chars().any(char::is_control));
     }

@@ -91,13 +91,17 @@ impl<'a> Call<'a> {
     async fn rest(&self, request: &Request, trouble: Trouble) -> Result<(), FetchError> {
         let wait = self.patience.wait(Instant::now(), trouble.wait, fastrand::f64());
         let Some(wait) = wait else {
-            let error = self.place(request).out_of_patience(&self.patience, &trouble.text);
+            let error = self.place(request).out_of_patience(&self.patience, &trouble);
             return Err(FetchError::Failed(match trouble.cause {
                 Some(cause) => error.caused_by(cause),
                 None => error,
             }));
         };
         let (wait_ms, tries) = (wait.as_millis() as u64, self.patience.tries());
+        if trouble.wait.is_some_and(|asked| asked > wait) {
+            let request = request.describe();
+            tracing::warn!(request, %trouble, wait_ms, "the server asks for a longer wait than there is patience for");
+        }
         tracing::warn!(request = %request.describe(), %trouble, tries, wait_ms, "asking again");
         sleep(wait).await;
         Ok(())

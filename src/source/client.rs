@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Between two pieces of an answer.
+/// Between two pieces of an answer; half of the patience where that is less, so that a silence leaves time to ask again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a [`Source`] is made from.
@@ -156,7 +156,7 @@ fn http_client(candidates: &[Url], settings: &SourceSettings) -> Result<reqwest:
         // Every attempt has to pass the limiter.
         .retry(reqwest::retry::never())
         .connect_timeout(CONNECT_TIMEOUT.min(settings.patience))
-        .read_timeout(IDLE_TIMEOUT.min(settings.patience));
+        .read_timeout(IDLE_TIMEOUT.min(settings.patience / 2));
     if candidates.iter().any(|url| url.scheme() == "http") {
         // Plain http is for this machine, and a proxy is another.
         builder = builder.no_proxy();

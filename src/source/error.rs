@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Request;
 use super::base::shown;
+use super::exchange::Trouble;
 use super::retry::Patience;
 use crate::error::{Error, ErrorKind};
 
@@ -123,11 +124,15 @@ impl Place {
     }
 
     /// Patience has run out; `last` is what went wrong at last.
-    pub(super) fn out_of_patience(&self, patience: &Patience, last: &str) -> Error {
+    pub(super) fn out_of_patience(&self, patience: &Patience, last: &Trouble) -> Error {
         let Self { request, base } = self;
+        let wait = last
+            .wait
+            .map(|wait| format!(", which asks to be left alone for {} s", wait.as_secs()));
+        let (last, wait) = (&last.text, wait.unwrap_or_default());
         let (tries, seconds) = (patience.tries(), patience.limit().as_secs_f64());
         Error::api(format!(
-            "no usable answer to {request} from {base} in {seconds:.0} s and {tries} tries, the last one: {last}; run the same command again, it goes on from here"
+            "no usable answer to {request} from {base} in {seconds:.0} s and {tries} tries, the last one: {last}{wait}; run the same command again, it goes on from here"
         ))
     }
 

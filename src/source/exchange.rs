@@ -31,7 +31,7 @@ pub(super) enum Answer {
 
 /// Something that may be over at the next attempt.
 pub(super) struct Trouble {
-    /// What happened, for logs and errors.
+    /// What happened, without its cause.
     pub(super) text: String,
     pub(super) cause: Option<Box<dyn StdError + Send + Sync>>,
     /// How long the server asks to wait.

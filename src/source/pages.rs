@@ -234,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_that_was_read_by_other_means_is_skipped() {
-        let broken = || Reply::json(200, "{broken");
+        let broken = || Reply::json(200, "{broken}");
         let server = Server::start(vec![broken(), broken(), broken(), page(2, r#""b""#), page(3, "null")]).await;
         let mut pages = pages(&server, things());
         let error = pages.next(read_thing).await.unwrap_err();

@@ -27,8 +27,10 @@ impl fmt::Debug for Response {
 /// Why a caller's `read` could not use a body; the text names the place inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreadable {
-    /// It does not parse.
+    /// It is no complete JSON, and may be at the next attempt.
     NotJson(String),
+    /// It is complete, but not all of it can be read: if it stays the same, this is what the server has to say.
+    Content(String),
     /// It parses, but what must stand around the rows is missing or wrong.
     Envelope(String),
 }
@@ -36,7 +38,7 @@ pub enum Unreadable {
 impl Unreadable {
     pub(super) fn into_reason(self) -> String {
         match self {
-            Self::NotJson(reason) | Self::Envelope(reason) => reason,
+            Self::NotJson(reason) | Self::Content(reason) | Self::Envelope(reason) => reason,
         }
     }
 }

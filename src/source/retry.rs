@@ -117,9 +117,9 @@ impl Tally {
                     Ruling::GiveUp
                 }
             }
-            // A gateway's page of HTML, or nothing at all, is no content however often it comes.
-            Unreadable::NotJson(_) if !begins_like_json(body) => Ruling::Again,
-            Unreadable::NotJson(reason) => {
+            // A gateway's page of HTML, nothing at all, or half of a page is no content however often it comes.
+            Unreadable::NotJson(_) => Ruling::Again,
+            Unreadable::Content(reason) => {
                 let print = fingerprint(body, reason);
                 self.unparsed.push(print);
                 let same = self.unparsed.iter().filter(|other| **other == print).count();
@@ -127,11 +127,6 @@ impl Tally {
             }
         }
     }
-}
-
-fn begins_like_json(body: &[u8]) -> bool {
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    matches!(first, Some(b'{' | b'['))
 }
 
 fn fingerprint(body: &[u8], reason: &str) -> u64 {
@@ -208,20 +203,20 @@ mod tests {
     #[test]
     fn the_same_bad_body_three_times_is_content() {
         let mut tally = Tally::default();
-        let bad = Unreadable::NotJson("at byte 7".into());
+        let bad = Unreadable::Content("at byte 7".into());
         assert_eq!(tally.rule(&bad, b"{\"a\": nope}"), Ruling::Again);
         assert_eq!(tally.rule(&bad, b"{\"a\": never}"), Ruling::Again);
         assert_eq!(tally.rule(&bad, b"{\"a\": nope}"), Ruling::Again);
-        let other_way = Unreadable::NotJson("at byte 9".into());
+        let other_way = Unreadable::Content("at byte 9".into());
         assert_eq!(tally.rule(&other_way, b"{\"a\": nope}"), Ruling::Again);
         assert_eq!(tally.rule(&bad, b"{\"a\": nope}"), Ruling::Content);
     }
 
     #[test]
-    fn what_does_not_even_begin_like_json_never_is() {
+    fn what_is_no_complete_json_never_is() {
         let mut tally = Tally::default();
         let bad = Unreadable::NotJson("at byte 0".into());
-        for body in [&b"<html>maintenance</html>"[..], b"", b" \n"] {
+        for body in [&b"<html>maintenance</html>"[..], b"", b"{\"a\":"] {
             for _ in 0..5 {
                 assert_eq!(tally.rule(&bad, body), Ruling::Again);
             }

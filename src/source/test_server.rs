@@ -160,10 +160,13 @@ pub(super) fn things() -> Request {
     }
 }
 
-/// Reads `{"things": N, "next": cursor}`.
+/// Reads `{"things": N, "next": cursor}`; what ends as it should and cannot be read is content.
 pub(super) async fn read_thing(response: Response) -> Result<(u64, Option<String>), Unreadable> {
-    let json: serde_json::Value =
-        serde_json::from_slice(&response.body).map_err(|e| Unreadable::NotJson(e.to_string()))?;
+    let unreadable = |e: serde_json::Error| match response.body.ends_with(b"}") {
+        true => Unreadable::Content(e.to_string()),
+        false => Unreadable::NotJson(e.to_string()),
+    };
+    let json: serde_json::Value = serde_json::from_slice(&response.body).map_err(unreadable)?;
     let thing = json["things"].as_u64();
     let thing = thing.ok_or_else(|| Unreadable::Envelope("no things".into()))?;
     Ok((thing, json["next"].as_str().map(str::to_owned)))

@@ -138,6 +138,27 @@ fn a_day_that_is_served_no_more_is_a_gap_that_is_told_once() {
     }
 }
 
+#[test]
+fn an_object_of_the_wrong_shape_is_told_and_not_adopted() {
+    let door = Door::open(workspace());
+    door.export(&[]).expect(0);
+    let rows = door.lake().join("customers/part-0.parquet");
+    for (table, misplaced) in [
+        ("customers", "customers/date=2026-01-01/part-0.parquet"),
+        ("activities", "activities/part-0.parquet"),
+    ] {
+        let path = door.lake().join(misplaced);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy(&rows, &path).unwrap();
+        let before = door.state(table)["partitions"].clone();
+        let ran = door.export(&[table, "--lookback", "0s"]);
+        ran.expect(0);
+        told(&ran, &format!("{misplaced} is no partition of this table"));
+        assert_eq!(door.state(table)["partitions"], before);
+        fs::remove_file(path).unwrap();
+    }
+}
+
 /// The file of some day so many days ago.
 fn some_day(door: &Door, table: &str, ago: std::ops::Range<i64>) -> PathBuf {
     let mut days = ago.map(|days| {

@@ -11,11 +11,14 @@ mod coverage;
 mod docs;
 mod export;
 mod failing_store;
+mod faults;
 mod full_table;
 mod properties;
+mod rows;
 mod scan;
 mod secrets;
 mod set_aside;
+mod storm;
 mod support;
 #[path = "../../src/storage/unreliable.rs"]
 mod unreliable;

@@ -209,7 +209,8 @@ impl Ran {
     }
 }
 
-fn key_of(stream: &str) -> &'static str {
+/// The column that tells the rows of a stream apart.
+pub fn key_of(stream: &str) -> &'static str {
     match stream {
         "customers" => "cio_id",
         "transactional_metrics" => "transactional_id",
