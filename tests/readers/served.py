@@ -37,14 +37,18 @@ def bare_key(stream: str, row: Row) -> Key:
 def assert_no_wrong_row(forms: Forms, lake: Path) -> None:
     """Whatever is there is there once, and as it was served at some time."""
     for stream in sorted(tables(lake)):
-        if not list((lake / stream).rglob("*.parquet")):
-            continue
-        for row in by_key(stream, read_duckdb(lake / stream)).values():
-            bare = {name: value for name, value in row.items() if name not in UNSERVED}
-            served = forms[stream].get(bare_key(stream, row), [])
-            # Told in one line: the default explanation of a failed comparison would print every row.
-            never = not any(form == bare for form in served)
-            assert not never, f"{stream}: never served like this: {row}; but like this: {served}"
+        if list((lake / stream).rglob("*.parquet")):
+            assert_served(forms, stream, read_duckdb(lake / stream))
+
+
+def assert_served(forms: Forms, stream: str, rows: list[Row]) -> None:
+    """Every row is there once, and as it was served at some time."""
+    for row in by_key(stream, rows).values():
+        bare = {name: value for name, value in row.items() if name not in UNSERVED}
+        served = forms[stream].get(bare_key(stream, row), [])
+        # Told in one line: the default explanation of a failed comparison would print every row.
+        never = not any(form == bare for form in served)
+        assert not never, f"{stream}: never served like this: {row}; but like this: {served}"
 
 
 def assert_objects_only(lake: Path) -> None:

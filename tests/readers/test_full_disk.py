@@ -22,7 +22,7 @@ LONG = os.environ.get("CRASH") == "long"
 FILLING = (
     [(name, step / 40) for name in (FIRST, FULL_LATER, SPILLED) for step in range(1, 40)]
     if LONG
-    else [(FIRST, 0.1), (FULL_LATER, 0.5), (FIRST, 0.9)]
+    else [(FIRST, 0.1), (FULL_LATER, 0.5), (SPILLED, 0.9)]
 )
 """How much of what a run needs there is."""
 BLOCK = 4096
