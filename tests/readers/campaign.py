@@ -53,7 +53,8 @@ class Campaign:
         """The figures, for a person."""
         names = [*self.kills, *(name for name in self.unreached if name not in self.kills)]
         lines = [
-            f"{self.kills.total()} kills in {self.trials} trials, {self.resumes} resumed runs, {len(self.differences)} differences",
+            f"{self.kills.total()} kills in {self.trials} trials, {self.resumes} resumed runs, "
+            f"{len(self.differences)} differences",
             *(f"  {name:20} {self.kills[name]:5} {self.missed(name)}".rstrip() for name in names),
             *self.differences,
         ]

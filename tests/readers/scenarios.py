@@ -98,7 +98,8 @@ def add_old_versions(lake: Path, *tables: str) -> None:
 def rejected_rows(lake: Path) -> dict[str, Any]:
     """Every row set aside, and why, by its path.
 
-    A row may come in several answers and is kept once: in which request it was met first depends on what was left to be asked.
+    A row may come in several answers and is kept once: in which request it was met first depends on what was left to be
+    asked.
     """
     kept = {str(path.relative_to(lake)): json.loads(path.read_bytes()) for path in (lake / "_rejected").rglob("*.json")}
     return {path: (entry["row"], entry["reason"]) for path, entry in kept.items()}

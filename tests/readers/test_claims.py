@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from lake import data_files, tables
 from manifest import add_version, newest, tables_of, version_files
 from sandbox import ACTIVITIES, CUSTOMERS, MESSAGES, METRICS, STREAMS, Sandbox, instant
 from scenarios import SMALL, left_in_staging
-from strikes import KILLED, AtStep, struck
+from strikes import KILLED, AtStep, asleep, struck
 
 Names = tuple[str, ...]
 ROUNDS = 20 if os.environ.get("CRASH") == "long" else 2
@@ -30,7 +31,7 @@ PAIRS: tuple[tuple[Names, Names], ...] = (
     ((CUSTOMERS,), STREAMS),
     ((MESSAGES, CUSTOMERS), (CUSTOMERS, MESSAGES)),
 )
-LATENCY = 40
+LATENCY = 500
 """Milliseconds: whoever comes second comes while the first one reads."""
 LEASE_SECONDS = 2
 LEASE = {"CIO2PARQUET_LEASE_SECONDS": str(LEASE_SECONDS)}
@@ -83,10 +84,18 @@ def test_of_two_started_at_once_one_wins(
     tmp_path: Path,
 ) -> None:
     """The other says who has it, and has touched nothing: it gave back what it had claimed."""
-    slow(LATENCY)
     for number in range(ROUNDS):
         exporter = Exporter(binary, sandbox, tmp_path / str(number), ("-q",))
-        outcomes = [ended(process) for process in [exporter.start(*names) for names in pair]]
+        slow(0)
+        ready = [asleep(exporter, AtStep("staging-opened"), *names) for names in pair]
+        runs = [process for process in ready if process is not None]
+        slow(LATENCY)
+        for process in runs:
+            process.send_signal(signal.SIGCONT)
+        while all(process.poll() is None for process in runs):
+            time.sleep(0.003)
+        slow(0)
+        outcomes = [ended(process) for process in runs]
         assert sorted(outcome.code for outcome in outcomes) == [COMPLETE, HELD], [one.stderr for one in outcomes]
         won = outcomes[0].code == COMPLETE
         winner, loser = outcomes if won else outcomes[::-1]

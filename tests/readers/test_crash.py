@@ -33,7 +33,7 @@ DEAD: dict[str, Strike] = {"run-evicted": AtStep("page-read"), "partition-adopte
 """Steps that are passed only after another run died."""
 CHAINS: tuple[tuple[str, tuple[Strike, ...]], ...] = (
     (FULL_LATER, (AtStep("object-parked"), AtStep("removal-listed"), AtStep("object-removed"))),
-    (LATER, (AtStep("object-published", 2), AtStep("partition-adopted"), AtStep("version-due", 7), AtStep("page-kept"))),
+    (LATER, (AtStep("object-published", 2), AtStep("partition-adopted"), AtStep("version-due", 7))),
 )
 
 

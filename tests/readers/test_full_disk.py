@@ -1,4 +1,6 @@
-"""A disk that fills up, or can only be read, in the middle of a run: it says so, the lake is right, and the same command goes on."""
+"""A disk that fills up or turns read-only in the middle of a run: the run says so, the lake is right, and the same
+command goes on once that is mended.
+"""
 
 from __future__ import annotations
 

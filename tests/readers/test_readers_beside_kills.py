@@ -1,8 +1,9 @@
 """DuckDB and Polars query without a pause while runs are begun, killed and begun again: every answer is right.
 
-DuckDB reads a file's footer through one handle and its columns through others that it opens later, and Polars does so with the first
-file of a folder. A partition that is replaced in between gives them the end of one file and the middle of another, which they
-notice: such a query fails, loudly, and succeeds when repeated. How often is printed.
+DuckDB reads a file's footer through one handle and its columns through others that it opens later, by the same path;
+Polars asks for a file's size before it opens it again to read. A partition that is replaced in between gives them the
+end of one file and the middle of another, which they notice: such a query fails and succeeds when repeated. How often
+is printed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars
@@ -32,7 +34,7 @@ from strikes import KILLED, AtInstant, struck
 
 SECONDS = float(os.environ.get("BESIDE_SECONDS", "8"))
 """A minute or more for a long night."""
-WORKSPACE = {"people": 300, "messages": 6, "deliveries": 600, "activities": 600, "days": 40}
+WORKSPACE: dict[str, Any] = {"people": 300, "messages": 6, "deliveries": 600, "activities": 600, "days": 40}
 LONGEST = 0.6
 """Seconds until a run is killed, at most."""
 Query = Callable[[Forms, Path, str], None]
