@@ -1,7 +1,7 @@
 //! One error type for every room: what kind it is decides the exit code, the text names the thing, the place and the remedy.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::{fmt, io};
 
 /// The result of every fallible function of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -116,6 +116,18 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|e| e as _)
     }
+}
+
+/// What the operating system said, however deep a library has wrapped it.
+pub fn io_kind(cause: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    let mut next = Some(cause);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<io::Error>() {
+            return Some(found.kind());
+        }
+        next = error.source();
+    }
+    None
 }
 
 #[cfg(test)]

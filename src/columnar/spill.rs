@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use tempfile::TempPath;
 
 use super::PartitionKey;
 use crate::crash::{Step, pass};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, io_kind};
 
 /// The folder for what does not fit into memory; made when it is first needed, emptied and removed when it is dropped.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl SpillDir {
         };
         // Another buffer that ends may remove the folder between the two steps.
         let again = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => create(),
+            ErrorKind::NotFound => create(),
             _ => Err(error),
         };
         match create().or_else(again).or_else(again) {
@@ -55,11 +55,13 @@ impl Drop for SpillDir {
 }
 
 pub(super) fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    let message = format!(
-        "cannot {verb} {}, a temporary file; --temp-dir names another place",
-        path.display()
-    );
-    Error::storage(message).caused_by(error)
+    let remedy = match io_kind(&error) {
+        Some(ErrorKind::StorageFull) => {
+            ": the disk is full, free some space and give the same command again, or name another place with --temp-dir"
+        }
+        _ => "; --temp-dir names another place",
+    };
+    Error::storage(format!("cannot {verb} {}, a temporary file{remedy}", path.display())).caused_by(error)
 }
 
 /// A sorted run in a file.

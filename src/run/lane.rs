@@ -126,8 +126,9 @@ impl Lane {
         });
         match released.await {
             Ok(()) => report,
-            // Why the stream ended says more than that its claim could not be given back either.
-            Err(error) if report.status == Status::Failed => {
+            // Why the stream ended says more than that its claim could not be given back either, unless that was lost: whoever took
+            // the table over took the files away that this run failed without.
+            Err(error) if report.status == Status::Failed && error.kind() != ErrorKind::Held => {
                 tracing::warn!(error = %error.chain(), "cannot give the claim back");
                 report
             }

@@ -19,7 +19,7 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
 use super::failure::failed;
-use super::layout::{MANIFEST, STAGING, staging_folder};
+use super::layout::{MANIFEST, REJECTED, STAGING, staging_folder};
 use super::{Owner, RunId};
 use crate::crash::{Step, pass};
 use crate::error::{Error, ErrorKind, Result};
@@ -161,17 +161,19 @@ impl Disk {
                 swept += 1;
             }
         }
-        self.sweep_manifest()?;
+        self.sweep_creations()?;
         Ok(swept)
     }
 
     /// object_store creates a file as `<name>#<n>` beside its target and links it into place; a kill in between leaves it there.
-    fn sweep_manifest(&self) -> io::Result<()> {
-        for table in entries(&self.root.join(MANIFEST))? {
-            for file in entries(&table.path())? {
-                let old = file.metadata().and_then(|m| m.modified()).is_ok_and(is_abandoned);
-                if old && file.file_name().to_string_lossy().contains(".json#") {
-                    fs::remove_file(file.path())?;
+    fn sweep_creations(&self) -> io::Result<()> {
+        for folder in [MANIFEST, REJECTED] {
+            for table in entries(&self.root.join(folder))? {
+                for file in entries(&table.path())? {
+                    let old = file.metadata().and_then(|m| m.modified()).is_ok_and(is_abandoned);
+                    if old && file.file_name().to_string_lossy().contains(".json#") {
+                        fs::remove_file(file.path())?;
+                    }
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use crate::error::Error;
+use crate::error::{Error, io_kind};
 
 /// `verb` of the object or folder at `place` failed: names the place and the remedy, and chains the cause.
 pub(super) fn failed(verb: &str, place: &str, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
@@ -25,18 +25,6 @@ fn remedy(cause: &(dyn StdError + 'static)) -> &'static str {
         Some(Kind::NotFound) => ", there is no such place, choose another with --to",
         _ => "",
     }
-}
-
-/// Object stores wrap the error of the operating system several layers deep.
-fn io_kind(cause: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
-    let mut next = Some(cause);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<io::Error>() {
-            return Some(found.kind());
-        }
-        next = error.source();
-    }
-    None
 }
 
 #[cfg(test)]

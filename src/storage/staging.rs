@@ -104,27 +104,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_abandoned_creation_of_a_version_is_swept_but_not_one_under_way() {
+    async fn an_abandoned_creation_is_swept_but_not_one_under_way() {
         let home = tempfile::tempdir().unwrap();
         let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
-        let table = home.path().join("_manifest/t");
-        std::fs::create_dir_all(&table).unwrap();
-        for name in ["1.json", "1.json#1", "2.json#1"] {
-            std::fs::write(table.join(name), "x").unwrap();
-        }
+        let folders = ["_manifest/t", "_rejected/t"].map(|folder| home.path().join(folder));
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
-        for name in ["1.json", "1.json#1"] {
-            std::fs::File::options()
-                .write(true)
-                .open(table.join(name))
-                .unwrap()
-                .set_modified(long_ago)
-                .unwrap();
+        for folder in &folders {
+            std::fs::create_dir_all(folder).unwrap();
+            for name in ["1.json", "1.json#1", "2.json#1"] {
+                std::fs::write(folder.join(name), "x").unwrap();
+            }
+            for name in ["1.json", "1.json#1"] {
+                let file = std::fs::File::options().write(true).open(folder.join(name)).unwrap();
+                file.set_modified(long_ago).unwrap();
+            }
         }
         lake.sweep_staging(Owner::is_dead).await.unwrap();
-        let mut left: Vec<_> = table.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["1.json", "2.json#1"]);
+        for folder in &folders {
+            let mut left: Vec<_> = folder.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
+            left.sort();
+            assert_eq!(left, ["1.json", "2.json#1"]);
+        }
     }
 
     #[tokio::test]

@@ -64,6 +64,10 @@ class Sandbox:
         """Move the clock on, e.g. by `40d`."""
         return parse_instant(self._control("clock", {"advance": span})["now"])
 
+    def set_clock(self, now: datetime) -> None:
+        """Set the clock, back as well."""
+        self._control("clock", {"now": instant(now)})
+
     def truth(self, stream: str) -> list[Row]:
         """Every row that the API serves at the present clock."""
         query = urllib.parse.urlencode(TRUTH_QUERY.get(stream, {}))

@@ -18,8 +18,9 @@ import pytest
 from compare import assert_same, by_key
 from expected import ACTIVITIES_LOOKBACK, SETTLING, Truth, observe
 from exporter import COMPLETE, HELD, INTERRUPTED, RUN_TIMEOUT, Exporter, Outcome
-from lake import data_files, read_duckdb, tables
+from lake import data_files, read_duckdb
 from sandbox import ACTIVITIES, DETAILS, STREAMS, Row, Sandbox
+from served import Forms, assert_no_wrong_row, observed
 
 KILLS = int(os.environ.get("KILLS", "6"))
 """In each of the six scenarios; `KILLS=100` for a long night."""
@@ -45,7 +46,7 @@ class Scenario:
     before: Path | None
     whole: dict[str, bytes]
     seconds: float
-    allowed: dict[str, dict[tuple[Any, ...], list[Row]]]
+    allowed: Forms
 
     def begin(self, folder: Path) -> Exporter:
         """The command into a lake of its own."""
@@ -69,49 +70,20 @@ def scenario(
     span, flags = SCENARIOS[request.param]
     folder = tmp_path_factory.mktemp(request.param)
     with Sandbox(binary, **WORKSPACE) as sandbox:
-        truths = [{stream: sandbox.truth(stream) for stream in STREAMS}]
+        allowed = observed(sandbox)
         before = None
         if span:
             before = folder / "before"
             Exporter(binary, sandbox, before).run("-q").expect(COMPLETE)
             sandbox.advance(span)
-            truths.append({stream: sandbox.truth(stream) for stream in STREAMS})
+            allowed = observed(sandbox, allowed)
         exporter = Exporter(binary, sandbox, folder / "whole", (*flags, "-q"), COMMIT_OFTEN)
         if before:
             shutil.copytree(before, exporter.lake)
         started = time.monotonic()
         exporter.run().expect(COMPLETE)
         seconds = time.monotonic() - started
-        yield Scenario(exporter, before, data_files(exporter.lake), seconds, forms(truths))
-
-
-def forms(truths: list[dict[str, list[Row]]]) -> dict[str, dict[tuple[Any, ...], list[Row]]]:
-    """Every form in which a row was ever served, by its key without the date."""
-    known: dict[str, dict[tuple[Any, ...], list[Row]]] = {stream: {} for stream in STREAMS}
-    for truth in truths:
-        for stream, rows in truth.items():
-            for row in rows:
-                known[stream].setdefault(bare_key(stream, row), []).append(row)
-    return known
-
-
-def bare_key(stream: str, row: Row) -> tuple[Any, ...]:
-    """The key of a row as the API knows it."""
-    name = {"customers": "cio_id", "transactional_metrics": "transactional_id"}.get(stream, "id")
-    return (row[name],)
-
-
-def assert_no_wrong_row(scenario: Scenario, lake: Path) -> None:
-    """Whatever is there is there once, and as it was served at some time."""
-    for stream in sorted(tables(lake)):
-        if not list((lake / stream).rglob("*.parquet")):
-            continue
-        for row in by_key(stream, read_duckdb(lake / stream)).values():
-            bare = {name: value for name, value in row.items() if name not in {"date", "requested_at"}}
-            served = scenario.allowed[stream].get(bare_key(stream, row), [])
-            # Told in one line: the default explanation of a failed comparison would print every row.
-            never = not any(form == bare for form in served)
-            assert not never, f"{stream}: never served like this: {row}; but like this: {served}"
+        yield Scenario(exporter, before, data_files(exporter.lake), seconds, allowed)
 
 
 def stop_after(process: Any, seconds: float, how: signal.Signals) -> Outcome | None:
@@ -141,7 +113,7 @@ def test_stopped_again_and_again(scenario: Scenario, how: signal.Signals, tmp_pa
             continue
         assert outcome.code in SIGNALS[how], f"exit code {outcome.code}\n{outcome.stderr}"
         stopped += 1
-        assert_no_wrong_row(scenario, exporter.lake)
+        assert_no_wrong_row(scenario.allowed, exporter.lake)
         if stopped == KILLS:
             break
     assert stopped == KILLS, "the command is too quick to be stopped"
@@ -171,13 +143,13 @@ def test_a_reader_during_a_run_sees_every_key_once(scenario: Scenario, tmp_path:
         if not exporter.lake.is_dir():
             continue
         try:
-            assert_no_wrong_row(scenario, exporter.lake)
+            assert_no_wrong_row(scenario.allowed, exporter.lake)
             looks += 1
         except duckdb.Error:
             failures += 1
     stdout, stderr = process.communicate()
     Outcome(process.returncode, stdout, stderr).expect(COMPLETE)
-    assert_no_wrong_row(scenario, exporter.lake)
+    assert_no_wrong_row(scenario.allowed, exporter.lake)
     assert looks + failures > 0, "nobody looked while the run went on"
     assert_finished(scenario, exporter)
 
