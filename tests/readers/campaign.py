@@ -66,7 +66,9 @@ class Campaign:
         return f"({missed} more that the command ended before)" if missed else ""
 
     def _look(self, name: str, scenario: Scenario, lake: Path) -> None:
-        """What a reader sees beside the dead run."""
+        """What a reader sees beside the dead run, if that came as far as making the lake."""
+        if not lake.is_dir():
+            return
         try:
             assert_objects_only(lake)
             assert_readable(lake)
