@@ -1,15 +1,18 @@
-//! A whole list each time: read to its end, then laid in by one merge.
+//! A whole list each time: read to its end, then laid in by one merge. What a full-table run does not find in it is looked for in
+//! a second reading before it is taken away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::committer::{Work, enter, merge_all};
+use super::committer::{Merged, Work, enter, merge_all};
 use super::event::RunEvent;
 use super::pipeline::{Ended, Reader, drain};
-use super::removal::remove;
+use super::removal::{remove, spare};
 use super::table::Table;
-use crate::columnar::Proof;
+use crate::columnar::{Fetched, Proof};
 use crate::manifest::{FullTable, SyncMode};
 use crate::source::Request;
+use crate::storage::layout;
 
 /// Exports a list into its table.
 ///
@@ -21,10 +24,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
         stream: job.stream.stream.clone(),
         units: None,
     });
-    let buffer = reader.buffer()?;
-    let mut chain = reader.chain(Request::of(&job.stream, None), None);
-    while chain.next(&buffer).await?.is_some() {}
-    let fetched = drain(reader, buffer).await?;
+    let (fetched, pages) = read(reader).await?;
     // The list was read to its end, so a stored row that was not in it is proven not to be served.
     let proof = (job.sync == SyncMode::FullTable).then(|| {
         Arc::new(Proof {
@@ -36,7 +36,14 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     if work.is_empty() && proof.is_some() {
         work.push(Work::revisit(&fetched, None, proof.as_ref()));
     }
-    let merged = merge_all(table, work).await?;
+    let mut merged = merge_all(table, work).await?;
+    let mut candidates = unfetched(&merged);
+    if pages > 1 && !candidates.is_empty() {
+        // Rows that come and go move the others between pages, and then one that is served may be on none of them.
+        let (again, _) = read(reader).await?;
+        merged.extend(merge_all(table, Work::upsert(&again, None)).await?);
+        spare(&mut candidates, &layout::partition_name(None), &again)?;
+    }
     let (mark, stored) = (job.ask.now, table.state().await.rows());
     table
         .commit(|state| {
@@ -47,10 +54,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     reader.tally.counts().committed = true;
     if proof.is_some() {
         let full = FullTable {
-            candidates: merged
-                .into_iter()
-                .map(|one| (one.path, one.outcome.unfetched))
-                .collect(),
+            candidates,
             fetched: fetched.rows(),
             rejected: reader.tally.counts().rows.rejected,
             ..FullTable::begin(mark, None, None, stored)
@@ -62,4 +66,22 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
         what: format!("{} rows", fetched.rows()),
     });
     Ok(())
+}
+
+fn unfetched(merged: &[Merged]) -> BTreeMap<String, Vec<String>> {
+    let keys = merged
+        .iter()
+        .map(|one| (one.path.clone(), one.outcome.unfetched.clone()));
+    keys.filter(|(_, keys)| !keys.is_empty()).collect()
+}
+
+/// The whole list, and how many pages it has.
+async fn read(reader: &Arc<Reader>) -> Result<(Arc<Fetched>, usize), Ended> {
+    let buffer = reader.buffer()?;
+    let mut chain = reader.chain(Request::of(&reader.job.stream, None), None);
+    let mut pages = 0;
+    while chain.next(&buffer).await?.is_some() {
+        pages += 1;
+    }
+    Ok((drain(reader, buffer).await?, pages))
 }

@@ -250,7 +250,7 @@ struct Committer {
     parents: Arc<Parents>,
     since: Timestamp,
     full: Option<FullTable>,
-    /// Whether any message could be read in any window.
+    /// Whether any message was read in any window, if only in part.
     answered: bool,
 }
 
@@ -312,7 +312,7 @@ impl Committer {
         let emptied = emptied(&merged);
         let unread: Vec<i64> = read.answers.unread.into_iter().collect();
         let answered: Vec<i64> = read.answers.read.into_iter().collect();
-        self.answered |= !answered.is_empty();
+        self.answered |= !answered.is_empty() || read.fetched.rows() > 0;
         let (since, full) = (self.since, self.full.clone());
         let remembered = self.parents.remember(&self.parents.gone);
         let commit = self.table.commit(move |state| {

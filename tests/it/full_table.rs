@@ -10,6 +10,27 @@ use crate::scan::interrupted;
 use crate::support::{Door, small, stream, text, windows};
 
 #[test]
+fn people_that_only_one_reading_of_the_list_missed_stay() {
+    let door = Door::open(Workspace { people: 300, ..small() });
+    door.change(|behaviour| behaviour.largest_page = 50);
+    door.export(&["customers"]).expect(0);
+    let before = door.data();
+    // A page of the first reading is empty and says that it is the last, so that a hundred people are on none.
+    let early = FaultRule {
+        matching: Some("start=".to_owned()),
+        ..FaultRule::at(Endpoint::Customers, [4], Fault::Empty)
+    };
+    door.fail([early]);
+    let report = door.export(&["customers", "--sync", "full-table"]).expect(0);
+    assert_eq!(stream(&report, "customers")["rows"]["removed"], 0);
+    assert!(before == door.data());
+    // Nobody is missing now, so that one reading is enough.
+    door.sandbox.reset_requests();
+    door.export(&["customers", "--sync", "full-table"]).expect(0);
+    assert_eq!(door.asked("/v1/customers").len(), 1 + 6);
+}
+
+#[test]
 fn vanished_people_go() {
     // One in twenty people is deleted some day; among so many it is somebody within forty.
     let door = Door::open(Workspace { people: 600, ..small() });
