@@ -4,8 +4,8 @@ DuckDB reads a file's footer through one handle and its columns through others t
 Polars asks for a file's size before it opens it again to read. A partition that is replaced in between gives them the
 end of one file and the middle of another, which they notice: such a query fails and succeeds when repeated. How often
 is printed. They notice it because the columns lie elsewhere in the other file, all but the first one, which every file
-has at its fourth byte: DuckDB can answer a query that needs nothing else from two versions (docs/format.md tells users),
-so every query here needs more.
+has at its fourth byte: DuckDB can answer a query that needs nothing else from two versions (`docs/format.md` tells
+users), so every query here needs more.
 """
 
 from __future__ import annotations
