@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The only definition of green: format, lints, tests, docs, licences, a little fuzzing, and the readers' tests.
-# `scripts/check.sh quick` leaves fuzzing and the readers' tests out.
+# The only definition of green: format, lints, tests, docs, licences, campaigns, a little fuzzing, and the readers' tests.
+# `scripts/check.sh quick` ends after the licences.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,6 +23,9 @@ step "dependencies"
 scripts/dependencies.sh
 
 if [ "${1:-}" != quick ]; then
+  step "campaigns: every fault on every stream, a store that fails"
+  cargo test --locked --test it -- --ignored
+
   step "fuzz, briefly"
   scripts/fuzz.sh 15
 
