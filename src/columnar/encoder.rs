@@ -21,9 +21,18 @@ const GROUP_ROWS: usize = 131_072;
 /// or more bytes of values.
 const GROUP_BYTES: usize = 64 << 20;
 
+/// A row group lies behind one byte and at most so many less one, by how many rows it has.
+const PADS: usize = 251;
+/// Begins no header of a page.
+const PAD: u8 = 0xFF;
+
 /// Writes the rows of one partition, in the order pushed.
 ///
 /// Parquet ends pages where a write ends, so rows are cut anew before they are written: how pushes were sliced leaves no trace.
+///
+/// Some readers open a file for its footer and once more for its columns. When it is replaced in between, the columns are not where
+/// the old footer says, and they notice, but for the first column of a row group: it would be at the same place in every version, and read
+/// with the wrong number of rows. So a few bytes that no footer names stand before it, and their number follows from the number of rows.
 pub struct ParquetEncoder<W: Write + Send> {
     schema: SchemaRef,
     writer: ArrowWriter<W>,
@@ -99,6 +108,7 @@ impl<W: Write + Send> ParquetEncoder<W> {
     /// Storage, when the writer fails.
     pub fn finish(mut self) -> Result<W> {
         self.write_batch()?;
+        self.pad()?;
         self.writer.into_inner().map_err(failed)
     }
 
@@ -121,6 +131,7 @@ impl<W: Write + Send> ParquetEncoder<W> {
                 .map_err(|error| Error::internal("rows cannot be put together").caused_by(error))?,
         };
         if self.group.is_full_for(self.batch, GROUP_ROWS, GROUP_BYTES) {
+            self.pad()?;
             self.writer.flush().map_err(failed)?;
             self.group = Extent::default();
         }
@@ -128,6 +139,17 @@ impl<W: Write + Send> ParquetEncoder<W> {
         self.group.add(std::mem::take(&mut self.batch));
         self.pending.clear();
         Ok(())
+    }
+
+    /// To be called before the row group under way is written out.
+    fn pad(&mut self) -> Result<()> {
+        let count = if self.group.rows > 0 {
+            1 + self.group.rows % PADS
+        } else {
+            0
+        };
+        let written = self.writer.write_all(&[PAD; PADS][..count]);
+        written.map_err(|error| failed(error.into()))
     }
 }
 
@@ -236,6 +258,26 @@ mod tests {
         let file = encode(std::iter::repeat_n(&heavy, 4));
         assert_eq!(groups(&file).iter().sum::<i64>(), 400);
         assert_eq!(groups(&file).len(), 2);
+    }
+
+    #[test]
+    fn the_first_column_is_elsewhere_in_a_version_of_other_rows() {
+        let begins = |count: usize| {
+            let file = encode([&rows(count, 10)]);
+            let group = metadata(&file).row_group(0).clone();
+            (0..group.num_columns())
+                .map(|at| group.column(at).byte_range().0)
+                .min()
+                .unwrap()
+        };
+        let begins: Vec<u64> = (1..=2 * PADS).map(begins).collect();
+        assert!(begins.iter().all(|at| (5..5 + PADS as u64).contains(at)));
+        assert!(begins.windows(2).all(|pair| pair[0] != pair[1]));
+        let file = encode(std::iter::repeat_n(&rows(1_000, 10), 140));
+        let groups = metadata(&file);
+        let end_of_first = groups.row_group(0).columns().iter().map(|column| column.byte_range());
+        let end_of_first = end_of_first.map(|(start, length)| start + length).max().unwrap();
+        assert!(groups.row_group(1).column(0).byte_range().0 > end_of_first);
     }
 
     #[test]
