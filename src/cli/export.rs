@@ -35,7 +35,7 @@ pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
     };
     drop(signals);
     if let Some(error) = &report.error {
-        eprintln!("error: {error}");
+        out::tell(&format!("error: {error}\n"));
     }
     if report.error.is_none() && (json || output.quiet) {
         for (stream, error) in report
@@ -43,14 +43,14 @@ pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
             .iter()
             .filter_map(|stream| Some((&stream.stream, stream.error.as_ref()?)))
         {
-            eprintln!("error: {stream}: {error}");
+            out::tell(&format!("error: {stream}: {error}\n"));
         }
     }
     // A mistake in the settings that only the lake could show has no report either.
     if json && report.exit_code != 2 {
         out::line(&to_json(&report)?)?;
     } else if !output.quiet && report.error.is_none() {
-        eprint!("{}", summary::table(&report));
+        out::tell(&summary::table(&report));
     }
     Ok(report.exit_code)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::args::{LogFormat, Output};
+use super::out;
 use crate::run::{Listener, RunEvent, RunSettings};
 
 /// How often a plain line about progress is written, per stream.
@@ -46,7 +47,7 @@ pub fn listener(settings: &RunSettings, output: Output) -> Listening {
     plain(Arc::new(move |event| {
         let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = line(&mut lanes, &event) {
-            eprintln!("{line}");
+            out::tell(&format!("{line}\n"));
         }
     }))
 }

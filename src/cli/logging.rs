@@ -17,7 +17,9 @@ pub fn start(output: &Output) {
     };
     let builder = fmt::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // A line that cannot be written would be told of on stderr, which cannot be written.
+        .log_internal_errors(false);
     // Only a test that starts twice gets an error, and it keeps the first subscriber.
     let _ = match output.log_format {
         LogFormat::Text => builder.with_target(false).without_time().with_ansi(false).try_init(),

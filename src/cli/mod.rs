@@ -34,7 +34,7 @@ pub fn run() -> ExitCode {
     match act(args) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {}", error.chain());
+            out::tell(&format!("error: {}\n", error.chain()));
             ExitCode::from(error.kind().exit_code())
         }
     }
@@ -61,8 +61,9 @@ fn act(args: Args) -> Result<u8> {
         Verb::Sandbox(flags) => wait(Box::pin(sandbox::run(flags))),
         Verb::Streams(flags) => streams::run(&flags),
         Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "cio2parquet", &mut std::io::stdout());
-            Ok(0)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "cio2parquet", &mut script);
+            out::print(&String::from_utf8_lossy(&script)).map(|()| 0)
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Results on stdout. Whoever reads them may have seen enough and hung up, as `head` does, and that is no failure.
+//! Results on stdout, the story on stderr. Whoever reads them may have seen enough and hung up, as `head` does, and that is no failure.
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 
 use crate::error::{Error, Result};
 
@@ -24,4 +24,9 @@ pub fn print(text: &str) -> Result<()> {
 /// As [`print`].
 pub fn line(text: &str) -> Result<()> {
     print(&format!("{text}\n"))
+}
+
+/// Writes `text` on stderr as it is. A log that cannot be written must not end what it tells of.
+pub fn tell(text: &str) {
+    let _ = stderr().lock().write_all(text.as_bytes());
 }

@@ -39,7 +39,9 @@ pub async fn run(args: SandboxArgs) -> Result<u8> {
         })?;
     out::line(&format!("export CIO_API_URL={}", sandbox.url()))?;
     out::line(&format!("export CIO_TOKEN={}", sandbox.token()))?;
-    eprintln!("a simulated workspace as of {now}; its clock moves with POST /_sandbox/clock; Ctrl-C ends it");
+    out::tell(&format!(
+        "a simulated workspace as of {now}; its clock moves with POST /_sandbox/clock; Ctrl-C ends it\n"
+    ));
     tokio::select! {
         () = sandbox.finished() => Err(Error::internal("the sandbox's socket failed")),
         _ = tokio::signal::ctrl_c() => Ok(0),

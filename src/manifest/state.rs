@@ -48,6 +48,8 @@ pub struct TableState {
     pub drift: Vec<DriftNote>,
     /// Rows set aside, over all runs.
     pub rejected: u64,
+    /// How many rows lay set aside when this was written; more are those of a run that died before it could tell.
+    pub rejected_kept: u64,
     /// Who may write; nobody when absent.
     pub claim: Option<Claim>,
     /// The last runs, the newest last.
@@ -74,6 +76,7 @@ impl TableState {
             full_table: None,
             drift: Vec::new(),
             rejected: 0,
+            rejected_kept: 0,
             claim: None,
             runs: Vec::new(),
         }

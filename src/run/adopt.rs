@@ -43,12 +43,9 @@ pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
         table.won(outcome)?;
     }
     let state = writer.state().clone();
-    let after_a_death = writer.previous_claim_taken_over().is_some();
     drop(writer);
-    if after_a_death {
-        let untold = reject::untold(&table.run.storage, &table.job.table, state.rejected).await?;
-        table.tally.counts().set_aside(untold);
-    }
+    let kept = reject::kept(&table.run.storage, &table.job.table).await?;
+    table.tally.counts().found_set_aside(kept, state.rejected_kept);
     let listing = table.run.storage.list(&table.job.table).await?;
     let mut settled = Settled::default();
     let mut corrections = Vec::new();

@@ -24,7 +24,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
         stream: job.stream.stream.clone(),
         units: None,
     });
-    let (fetched, pages) = read(reader).await?;
+    let fetched = read(reader).await?;
     // The list was read to its end, so a stored row that was not in it is proven not to be served.
     let proof = (job.sync == SyncMode::FullTable).then(|| {
         Arc::new(Proof {
@@ -38,9 +38,9 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     }
     let mut merged = merge_all(table, work).await?;
     let mut candidates = unfetched(&merged);
-    if pages > 1 && !candidates.is_empty() {
+    if !candidates.is_empty() {
         // Rows that come and go move the others between pages, and then one that is served may be on none of them.
-        let (again, _) = read(reader).await?;
+        let again = read(reader).await?;
         merged.extend(merge_all(table, Work::upsert(&again, None)).await?);
         spare(&mut candidates, &layout::partition_name(None), &again)?;
     }
@@ -75,13 +75,10 @@ fn unfetched(merged: &[Merged]) -> BTreeMap<String, Vec<String>> {
     keys.filter(|(_, keys)| !keys.is_empty()).collect()
 }
 
-/// The whole list, and how many pages it has.
-async fn read(reader: &Arc<Reader>) -> Result<(Arc<Fetched>, usize), Ended> {
+/// The whole list.
+async fn read(reader: &Arc<Reader>) -> Result<Arc<Fetched>, Ended> {
     let buffer = reader.buffer()?;
     let mut chain = reader.chain(Request::of(&reader.job.stream, None), None);
-    let mut pages = 0;
-    while chain.next(&buffer).await?.is_some() {
-        pages += 1;
-    }
-    Ok((drain(reader, buffer).await?, pages))
+    while chain.next(&buffer).await?.is_some() {}
+    Ok(drain(reader, buffer).await?)
 }

@@ -278,12 +278,11 @@ impl Chain {
     async fn keep(&self, arrived: Arrived, buffer: &SharedBuffer) -> Result<(), Ended> {
         let reader = &self.reader;
         let page = arrived.page;
-        let newly = reject::keep(&reader.run.storage, &reader.job.table, &page.rejected, &self.described).await?;
+        reject::keep(reader, &page.rejected, &self.described).await?;
         {
             let mut counts = reader.tally.counts();
             counts.page(page.served, &page.drift);
             counts.rows.rejected += page.rejected.len() as u64;
-            counts.set_aside(newly);
         }
         let buffer = Arc::clone(buffer);
         let rows = page.rows;

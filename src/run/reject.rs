@@ -3,39 +3,38 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::pipeline::Reader;
 use crate::columnar::RejectedRow;
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::storage::{Created, Storage, layout};
 
-/// Keeps `rows` under `_rejected/<table>/`; answers how many of them were not kept before.
+/// Keeps `rows` under `_rejected/<table>/` and counts those that were not kept before, each as soon as it is.
 ///
 /// # Errors
 /// Storage, when one cannot be written: a row must be safe before its window is called complete.
-pub async fn keep(storage: &Storage, table: &str, rows: &[RejectedRow], request: &str) -> Result<u64> {
-    let mut newly = 0;
+pub async fn keep(reader: &Reader, rows: &[RejectedRow], request: &str) -> Result<()> {
+    let (storage, table) = (&reader.run.storage, &reader.job.table);
     for row in rows {
         let name = hex(&Sha256::digest(row.json.as_bytes()));
         let path = layout::rejected_path(table, &name);
         match storage.create(&path, text(row, request)?).await? {
             Created::Done => {
                 pass(Step::RowSetAside);
-                newly += 1;
+                reader.tally.counts().set_aside();
             }
             Created::Exists => {}
         }
     }
-    Ok(newly)
+    Ok(())
 }
 
-/// How many rows are kept that no version tells of, because the run that kept them died: `told` are told of.
+/// How many rows are kept under `_rejected/<table>/`.
 ///
 /// # Errors
 /// Storage, when the folder cannot be listed.
-pub async fn untold(storage: &Storage, table: &str, told: u64) -> Result<u64> {
-    let kept = storage.list(&layout::rejected_folder(table)).await?.len() as u64;
-    // Less than what was told is kept when somebody has looked at the rows and taken them away.
-    Ok(kept.saturating_sub(told))
+pub async fn kept(storage: &Storage, table: &str) -> Result<u64> {
+    Ok(storage.list(&layout::rejected_folder(table)).await?.len() as u64)
 }
 
 fn text(row: &RejectedRow, request: &str) -> Result<Bytes> {

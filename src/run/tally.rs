@@ -32,8 +32,10 @@ pub struct Counts {
 /// What a table's manifest adds up over all runs.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Oddities {
-    /// Rows set aside that were not kept before.
+    /// Rows set aside that no version told of before.
     pub rejected: u64,
+    /// Rows that lie set aside; unknown until they were counted.
+    kept: Option<u64>,
     /// Rows by field and kind of deviation.
     drift: BTreeMap<(String, &'static str), u64>,
 }
@@ -42,6 +44,7 @@ impl Oddities {
     /// Adds them to what is known of the table; `now` is when a field was seen first.
     pub fn enter(&self, state: &mut TableState, now: Timestamp) {
         state.rejected += self.rejected;
+        state.rejected_kept = self.kept.unwrap_or(state.rejected_kept);
         for ((path, kind), count) in &self.drift {
             let known = |note: &&mut DriftNote| note.path == *path && note.kind == *kind;
             match state.drift.iter_mut().find(known) {
@@ -63,6 +66,7 @@ impl Oddities {
         });
         Self {
             rejected: self.rejected - entered.rejected,
+            kept: self.kept,
             drift: counts.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -89,9 +93,17 @@ impl Counts {
         }
     }
 
-    /// Counts rows that are kept under `_rejected` and of which no version tells.
-    pub fn set_aside(&mut self, rows: u64) {
-        self.seen.rejected += rows;
+    /// Enters that `kept` rows lay set aside before this run, of which the newest version knew `told`. The others are those of a
+    /// run that died before it could tell.
+    pub fn found_set_aside(&mut self, kept: u64, told: u64) {
+        self.seen.kept = Some(kept);
+        self.seen.rejected += kept.saturating_sub(told);
+    }
+
+    /// One more row was set aside that did not lie there before.
+    pub fn set_aside(&mut self) {
+        self.seen.rejected += 1;
+        self.seen.kept = self.seen.kept.map(|kept| kept + 1);
     }
 
     /// Rows set aside that were not kept, or not told of, before.

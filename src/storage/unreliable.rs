@@ -54,7 +54,24 @@ type Plan = Box<dyn FnMut(u64, Kind) -> Option<Fault> + Send>;
 #[derive(Clone)]
 pub struct Unreliable {
     inner: Arc<InMemory>,
-    plan: Arc<Mutex<(u64, Plan)>>,
+    plan: Arc<Mutex<Progress>>,
+}
+
+/// What was asked since the plan was made.
+struct Progress {
+    plan: Plan,
+    operations: u64,
+    struck: u64,
+}
+
+impl Progress {
+    fn of(plan: impl FnMut(u64, Kind) -> Option<Fault> + Send + 'static) -> Self {
+        Self {
+            plan: Box::new(plan),
+            operations: 0,
+            struck: 0,
+        }
+    }
 }
 
 impl Unreliable {
@@ -62,7 +79,7 @@ impl Unreliable {
     pub fn over(inner: InMemory) -> Self {
         Self {
             inner: Arc::new(inner),
-            plan: Arc::new(Mutex::new((0, Box::new(|_, _| None)))),
+            plan: Arc::new(Mutex::new(Progress::of(|_, _| None))),
         }
     }
 
@@ -73,20 +90,22 @@ impl Unreliable {
 
     /// From now on `plan` decides, and operations are numbered from 1 again.
     pub fn plan(&self, plan: impl FnMut(u64, Kind) -> Option<Fault> + Send + 'static) {
-        *self.plan.lock().unwrap() = (0, Box::new(plan));
+        *self.plan.lock().unwrap() = Progress::of(plan);
     }
 
-    /// How many operations there were since the plan was made.
-    pub fn operations(&self) -> u64 {
-        self.plan.lock().unwrap().0
+    /// How many operations were struck since the plan was made.
+    pub fn struck(&self) -> u64 {
+        self.plan.lock().unwrap().struck
     }
 
     async fn strike(&self, kind: Kind) -> Result<Option<Fault>> {
         let fault = {
-            let mut plan = self.plan.lock().unwrap();
-            plan.0 += 1;
-            let number = plan.0;
-            (plan.1)(number, kind)
+            let mut progress = self.plan.lock().unwrap();
+            progress.operations += 1;
+            let number = progress.operations;
+            let fault = (progress.plan)(number, kind);
+            progress.struck += u64::from(fault.is_some());
+            fault
         };
         match fault {
             Some(Fault::Fails) => Err(broken("the connection was reset")),

@@ -238,3 +238,22 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         );
     }
 }
+
+#[test]
+fn a_log_that_cannot_be_written_ends_no_export() {
+    let door = Door::open(small());
+    for more in [&[][..], &["-v"], &["-vv", "--log-format", "json"], &["-q"]] {
+        let mut command = door.exporting_eagerly(&door.lake(), &["customers"]);
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let ran: Ran = command.args(more).stderr(full).output().unwrap().into();
+        ran.expect(0);
+    }
+    let mut command = binary();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let ran = command
+        .args(["export", "--to", "/proc/nowhere"])
+        .env("CIO_TOKEN", "abc")
+        .stderr(full)
+        .status();
+    assert_eq!(ran.unwrap().code(), Some(6));
+}

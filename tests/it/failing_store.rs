@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,7 +43,6 @@ struct Scene<'a> {
     /// The keys that were served at any time.
     served: BTreeMap<&'static str, BTreeSet<String>>,
     whole: BTreeMap<String, Bytes>,
-    operations: u64,
 }
 
 impl<'a> Scene<'a> {
@@ -54,7 +54,6 @@ impl<'a> Scene<'a> {
             sync: SyncMode::Incremental,
             served: BTreeMap::new(),
             whole: BTreeMap::new(),
-            operations: 0,
         };
         scene.undisturbed().await
     }
@@ -79,7 +78,6 @@ impl<'a> Scene<'a> {
         }
         let store = self.before.fork();
         assert_eq!(self.run(&store).await.exit_code, 0);
-        self.operations = store.operations();
         self.whole = data(&store).await;
         self
     }
@@ -129,20 +127,28 @@ impl<'a> Scene<'a> {
 
     /// Strikes each chosen operation of a run of its own and looks at the lake, then lets the same command go on.
     async fn strike(&self, fault: Fault, and_after: bool) {
+        let operations = self.operations(fault).await;
         let step = if std::env::var_os("EVERY").is_some() {
             1
         } else {
-            (self.operations / PLACES).max(1)
+            (operations / PLACES).max(1)
         };
         // Another first place for every fault, so that not all of them strike the same operations.
         let first = 1 + (fault as u64 * 5 + u64::from(and_after)) % step;
-        for place in (first..=self.operations).step_by(usize::try_from(step).unwrap()) {
+        let mut missed = 0;
+        for place in (first..=operations).step_by(usize::try_from(step).unwrap()) {
+            let at = format!("{fault:?} at {place} of {operations}, and after: {and_after}");
             let store = self.before.fork();
             let before = states(&lake(&store)).await;
-            store.plan(move |number, _| (number == place || (and_after && number > place)).then_some(fault));
+            let mut asked = 0;
+            store.plan(move |_, kind| {
+                asked += u64::from(matters(fault, kind));
+                let now = asked == place || (and_after && asked > place);
+                (now && matters(fault, kind)).then_some(fault)
+            });
             let report = self.run(&store).await;
+            missed += u64::from(store.struck() == 0);
             store.plan(|_, _| None);
-            let at = format!("{fault:?} at {place} of {}, and after: {and_after}", self.operations);
             self.assert_honest(&report, &before, &states(&lake(&store)).await, &at);
             self.assert_no_wrong_key(&data(&store).await, &at);
             let report = self.run(&store).await;
@@ -151,6 +157,24 @@ impl<'a> Scene<'a> {
             assert!(whole == self.whole, "{at}: {}", difference(&whole, &self.whole));
             assert_described(&states(&lake(&store)).await, &whole, &at);
         }
+        // Streams go side by side, so that one run may need a few operations less than another.
+        assert!(
+            missed * step * 20 <= operations,
+            "{fault:?}: {missed} runs were not struck"
+        );
+    }
+
+    /// How many operations of a run `fault` can do something to.
+    async fn operations(&self, fault: Fault) -> u64 {
+        let store = self.before.fork();
+        let counted = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&counted);
+        store.plan(move |_, kind| {
+            counter.fetch_add(u64::from(matters(fault, kind)), Ordering::Relaxed);
+            None
+        });
+        assert_eq!(self.run(&store).await.exit_code, 0);
+        counted.load(Ordering::Relaxed)
     }
 
     fn assert_honest(&self, report: &RunReport, before: &States, after: &States, at: &str) {
@@ -197,6 +221,11 @@ impl<'a> Scene<'a> {
             assert!(keys.is_subset(&self.served[table]), "{at}: {table}");
         }
     }
+}
+
+/// Only what changes something can be repeated.
+fn matters(fault: Fault, kind: Kind) -> bool {
+    fault != Fault::Repeated || matches!(kind, Kind::Put | Kind::Create)
 }
 
 /// The manifest names every object with its checksum, and nothing else.
