@@ -5,6 +5,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use rustix::process::{Signal, getpid, kill_process};
@@ -51,7 +52,7 @@ pub enum Step {
     PartitionsMerged,
     /// A version is about to be created.
     VersionDue,
-    /// A version was created; nobody has looked whether it is the highest.
+    /// The store has answered whether it created a version; nobody has looked whether that is the highest.
     VersionStored,
     /// Paths are listed for removal; they are still there.
     RemovalListed,
@@ -64,6 +65,9 @@ pub enum Step {
     /// Every claim was given back; the staging folder still stands.
     ClaimsGivenBack,
 }
+
+/// Longer than a signal needs to stop every thread.
+const LANDING: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 struct Plan {
@@ -100,6 +104,10 @@ pub fn pass(step: Step) {
     if plan.passed.fetch_add(1, Ordering::Relaxed) + 1 == plan.at {
         // Nothing can be done about a signal that the system does not deliver; the test that waits for it fails.
         kill_process(getpid(), plan.signal).ok();
+        if plan.signal == Signal::STOP {
+            // It stops the process, and this thread would run on for a moment: it is stopped while it sleeps here.
+            std::thread::sleep(LANDING);
+        }
     }
 }
 

@@ -111,10 +111,12 @@ impl<'a> Cut<'a> {
 
     fn next(&self, page: &[u8]) -> Result<Option<String>, PageError> {
         let Some(raw) = self.next else { return Ok(None) };
-        match serde_json::from_slice(page.get(self.place(raw)).unwrap_or_default()) {
+        let bytes = page.get(self.place(raw)).unwrap_or_default();
+        match serde_json::from_slice(bytes) {
             Ok(Value::Null) => Ok(None),
             Ok(Value::String(cursor)) => Ok(Some(cursor).filter(|cursor| !cursor.is_empty())),
-            Ok(Value::Number(cursor)) => Ok(Some(cursor.to_string())),
+            // As it is written: a number may have more digits than any type.
+            Ok(Value::Number(_)) => Ok(Some(String::from_utf8_lossy(bytes).into_owned())),
             _ => Err(PageError::MissingRows("/next".into())),
         }
     }

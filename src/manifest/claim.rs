@@ -168,8 +168,14 @@ impl Claiming<'_> {
             return Ok(None);
         }
         self.prove(&version).await?;
-        let later = highest_after(self.storage, &version.state.table, number).await?;
-        Ok(later.is_none().then_some(version))
+        if highest_after(self.storage, &version.state.table, number)
+            .await?
+            .is_none()
+        {
+            return Ok(Some(version));
+        }
+        version.retract(self.storage).await;
+        Ok(None)
     }
 
     /// A store that lets a version be created twice lets two runs write the same table.

@@ -169,6 +169,14 @@ impl Version {
         }
     }
 
+    /// A version that was just created below others, in a hole that pruning had left, describes nothing; it goes again.
+    pub(super) async fn retract(&self, storage: &Storage) {
+        let path = version_path(&self.state.table, self.number);
+        if let Err(error) = storage.delete(&path).await {
+            tracing::warn!(error = %error.chain(), "cannot take a version back that nobody follows; it does no harm");
+        }
+    }
+
     /// `cause` leaves open whether this version is the newest; the next run finds out.
     pub(super) fn in_doubt(&self, storage: &Storage, cause: Error) -> Error {
         let place = storage.place(&version_path(&self.state.table, self.number));

@@ -108,7 +108,7 @@ impl TableWriter {
             Ok(None) => Ok(self.accept(version)),
             Ok(Some(_)) => {
                 if let Ok(false) = self.follows(&version).await {
-                    self.retract(&version).await;
+                    version.retract(&self.storage).await;
                 }
                 Ok(self.lost().await)
             }
@@ -138,7 +138,7 @@ impl TableWriter {
         match self.follows(&version).await {
             Ok(true) => Ok(self.accept(version)),
             Ok(false) => {
-                self.retract(&version).await;
+                version.retract(&self.storage).await;
                 Ok(self.lost().await)
             }
             Err(cause) => Err(version.in_doubt(&self.storage, cause)),
@@ -183,14 +183,6 @@ impl TableWriter {
         }
         let last = self.storage.head(&version_path(table, self.number)).await?;
         Ok(last.is_some())
-    }
-
-    /// A version that filled a hole which pruning had left describes nothing; it goes again.
-    async fn retract(&self, version: &Version) {
-        let path = version_path(&version.state.table, version.number);
-        if let Err(error) = self.storage.delete(&path).await {
-            tracing::warn!(error = %error.chain(), "cannot take a version back that nobody follows; it does no harm");
-        }
     }
 
     fn accept(&mut self, version: Version) -> CommitOutcome {

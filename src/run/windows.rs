@@ -19,7 +19,7 @@ use super::committer::{Work, emptied, enter, merge_all};
 use super::event::RunEvent;
 use super::parents::Parents;
 use super::pipeline::{Ended, Reader, SharedBuffer, drain};
-use super::removal::remove;
+use super::removal::{remove, spare};
 use super::settings::Job;
 use super::table::Table;
 use crate::columnar::{Fetched, Proof};
@@ -302,6 +302,7 @@ impl Committer {
         let merged = merge_all(&self.table, work).await?;
         if let Some(full) = &mut self.full {
             for one in &merged {
+                spare(&mut full.candidates, &one.path, &read.fetched)?;
                 let keys = full.candidates.entry(one.path.clone()).or_default();
                 keys.extend(one.outcome.unfetched.iter().cloned());
             }

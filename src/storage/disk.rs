@@ -123,7 +123,7 @@ impl Disk {
         let opening = self.root.join(staging_folder(run) + OPENING);
         let filled = fs::create_dir_all(opening.join(OBJECTS))
             .and_then(|()| fs::create_dir_all(opening.join(SPILL)))
-            .and_then(|()| fs::write(opening.join(OWNER), owner))
+            .and_then(|()| write_synced(&opening.join(OWNER), owner))
             .and_then(|()| fs::rename(&opening, self.folder(run)));
         filled.inspect_err(|_| {
             // The first failure is the one to report.
@@ -152,7 +152,11 @@ impl Disk {
         let mut swept = 0;
         for entry in entries(&self.root.join(STAGING))? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let dead = || owner_of(&entry.path()).is_some_and(|owner| is_dead(&owner));
+            let dead = || match owner_of(&entry.path()) {
+                Some(owner) => is_dead(&owner),
+                // A kill or a power cut left it half made.
+                None => entry.metadata().and_then(|m| m.modified()).is_ok_and(is_abandoned),
+            };
             if name.ends_with(EVICTED) || (name.ends_with(OPENING) && dead()) {
                 remove_tree(&entry.path())?;
                 swept += 1;
@@ -244,6 +248,12 @@ fn fenced(run: &RunId, file: &Path) -> Error {
 /// Creating a file may work on a full disk; writing a byte does not.
 fn probe(folder: &Path) -> io::Result<()> {
     tempfile::NamedTempFile::new_in(folder)?.write_all(b"x")
+}
+
+fn write_synced(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(file)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn owner_of(folder: &Path) -> Option<Owner> {

@@ -95,8 +95,15 @@ mod tests {
         std::fs::create_dir(staging.join("starting.opening")).unwrap();
         std::fs::create_dir(staging.join("unknown")).unwrap();
         std::fs::write(staging.join("unknown/owner.json"), "?").unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
+        for name in ["half-made.opening", "torn"] {
+            let folder = staging.join(name);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("owner.json"), "").unwrap();
+            std::fs::File::open(folder).unwrap().set_modified(long_ago).unwrap();
+        }
 
-        assert_eq!(lake.sweep_staging(Owner::is_dead).await.unwrap(), 3);
+        assert_eq!(lake.sweep_staging(Owner::is_dead).await.unwrap(), 5);
         let mut left: Vec<_> = staging.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["alive", "starting.opening", "unknown"]);
