@@ -21,7 +21,7 @@ pub fn print(text: &str) -> Result<()> {
 /// Writes `text` and ends the line.
 ///
 /// # Errors
-/// As [`print`].
+/// Internal, when stdout cannot be written.
 pub fn line(text: &str) -> Result<()> {
     print(&format!("{text}\n"))
 }

@@ -174,7 +174,11 @@ impl Claiming<'_> {
         {
             return Ok(Some(version));
         }
-        version.retract(self.storage).await;
+        // With the one before it gone, it stands in a hole; else it is part of the chain, and somebody has taken over from it.
+        let before = version_path(&version.state.table, version.number - 1);
+        if version.number > 1 && self.storage.head(&before).await?.is_none() {
+            version.retract(self.storage).await;
+        }
         Ok(None)
     }
 

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use super::pipeline::Ended;
 use super::stored::StoredObject;
-use super::table::{Table, lost};
+use super::table::Table;
 use crate::columnar::{Fetched, MergeInput, MergeOutcome, ParquetEncoder, PartitionKey, Proof, merge_partition};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
@@ -166,7 +166,9 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
             }
         }
     }
-    Err(lost(&table.job.table, None).into())
+    let place = run.storage.place(&full);
+    let text = format!("{place} was replaced {TRIES} times while it was merged, look what else writes there");
+    Err(Error::storage(text).into())
 }
 
 fn expected(stored: Option<&ObjectInfo>) -> Expected {

@@ -11,7 +11,7 @@ use super::event::Listener;
 use super::lane::{Lane, restated};
 use super::lists::Lists;
 use super::pipeline::Ended;
-use super::report::{RunReport, StreamReport};
+use super::report::{RunReport, Status, StreamReport};
 use super::settings::RunSettings;
 use super::stop::Stop;
 use super::table::{Opened, Table, held};
@@ -110,7 +110,7 @@ impl Run {
     /// Gives back what was claimed before a claim failed; what cannot be given back ends by itself.
     async fn give_back(&self, tables: Vec<Option<Arc<Table>>>) {
         for table in tables.into_iter().flatten() {
-            if let Err(error) = table.release(|_| ()).await {
+            if let Err(error) = table.give_back(Status::Held).await {
                 tracing::warn!(error = %error.chain(), "cannot give the claim on {:?} back", table.job.table);
             }
         }

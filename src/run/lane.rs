@@ -94,7 +94,7 @@ impl Lane {
         };
         let report = self.report(Err(panic.into()), None);
         if let Some(table) = table
-            && let Err(error) = table.release(|_| ()).await
+            && let Err(error) = table.give_back(Status::Failed).await
         {
             tracing::warn!(error = %error.chain(), "cannot give the claim back");
         }

@@ -8,10 +8,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::Run;
 use super::pipeline::Reader;
+use super::report::Status;
 use super::settings::Job;
 use super::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{Claim, ClaimOptions, ClaimOutcome, CommitOutcome, SchemaRef, TableState, TableWriter};
+use crate::manifest::{
+    Claim, ClaimOptions, ClaimOutcome, CommitOutcome, RowCounts, RunRecord, SchemaRef, TableState, TableWriter,
+};
 
 /// A claimed table.
 pub struct Table {
@@ -131,6 +134,32 @@ impl Table {
             tracing::warn!(error = %error.chain(), "cannot remove old manifest versions; the next run tries again");
         }
         Ok(())
+    }
+
+    /// Gives the claim back of a run that did nothing with the table, or died in it. That it ended so is entered, as far as a run before it may
+    /// have left partitions that no version describes: `verify` must not take them for damage.
+    ///
+    /// # Errors
+    /// As [`Table::release`].
+    pub async fn give_back(&self, outcome: Status) -> Result<()> {
+        let after_another = self.writer.lock().await.previous_claim_taken_over().is_some();
+        let now = Timestamp::now();
+        let record = RunRecord {
+            run: self.run.settings.run.clone(),
+            started: now,
+            ended: now,
+            sync: self.job.sync,
+            requests: 0,
+            retries: 0,
+            rows: RowCounts::default(),
+            outcome: outcome.name().to_owned(),
+        };
+        self.release(|state| {
+            if after_another || outcome == Status::Failed {
+                state.record(record);
+            }
+        })
+        .await
     }
 
     /// Turns a lost race into the error that ends the stream.

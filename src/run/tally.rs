@@ -9,6 +9,11 @@ use super::report::DriftCount;
 use crate::columnar::{Drift, DriftKind, MergeOutcome};
 use crate::manifest::{DriftNote, RowCounts, TableState};
 
+/// Fields that are told apart; more are counted together, so that rows with names of their own making fill no memory.
+const MOST_FIELDS: usize = 500;
+/// The fields that are not told apart.
+const OTHERS: &str = "*";
+
 /// Counters shared by the tasks of one stream.
 #[derive(Debug, Default)]
 pub struct Tally(Mutex<Counts>);
@@ -46,17 +51,31 @@ impl Oddities {
         state.rejected += self.rejected;
         state.rejected_kept = self.kept.unwrap_or(state.rejected_kept);
         for ((path, kind), count) in &self.drift {
-            let known = |note: &&mut DriftNote| note.path == *path && note.kind == *kind;
-            match state.drift.iter_mut().find(known) {
+            let is = |note: &DriftNote, path: &str| note.path == path && note.kind == *kind;
+            let known = state.drift.iter().any(|note| is(note, path));
+            let path = if known || state.drift.len() < MOST_FIELDS {
+                path
+            } else {
+                OTHERS
+            };
+            match state.drift.iter_mut().find(|note| is(note, path)) {
                 Some(note) => note.count += count,
                 None => state.drift.push(DriftNote {
-                    path: path.clone(),
+                    path: path.to_owned(),
                     kind: (*kind).to_owned(),
                     count: *count,
                     first_seen: now,
                 }),
             }
         }
+    }
+
+    fn see(&mut self, path: &str, kind: &'static str, count: u64) {
+        let mut field = (path.to_owned(), kind);
+        if self.drift.len() >= MOST_FIELDS && !self.drift.contains_key(&field) {
+            OTHERS.clone_into(&mut field.0);
+        }
+        *self.drift.entry(field).or_default() += count;
     }
 
     fn since(&self, entered: &Self) -> Self {
@@ -89,7 +108,7 @@ impl Counts {
                 DriftKind::UnknownField => "unknown_field",
                 DriftKind::Misfit => "misfit",
             };
-            *self.seen.drift.entry((note.path.clone(), kind)).or_default() += note.count;
+            self.seen.see(&note.path, kind, note.count);
         }
     }
 
@@ -151,5 +170,40 @@ impl Counts {
                 first_seen: first_seen(path, kind),
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::SchemaRef;
+
+    #[test]
+    fn names_without_end_are_counted_together() {
+        let mut counts = Counts::default();
+        let mut state = TableState::new(
+            "s",
+            "t",
+            SchemaRef {
+                version: 1,
+                fingerprint: String::new(),
+            },
+        );
+        for round in 0..3 {
+            let drift = (0..400).map(|number| Drift {
+                path: format!("own.{round}.{number}"),
+                kind: DriftKind::UnknownField,
+                count: 1,
+            });
+            counts.page(400, &drift.collect::<Vec<_>>());
+            let (odd, entered) = counts.to_enter();
+            odd.enter(&mut state, Timestamp::UNIX_EPOCH);
+            counts.entered(entered);
+        }
+        assert!((MOST_FIELDS..=MOST_FIELDS + 1).contains(&state.drift.len()));
+        assert_eq!(state.drift.iter().map(|note| note.count).sum::<u64>(), 1200);
+        let others = state.drift.iter().find(|note| note.path == OTHERS).unwrap();
+        assert!(others.count >= 1200 - MOST_FIELDS as u64);
+        assert_eq!(counts.drift(Some(&state), Timestamp::UNIX_EPOCH).len(), MOST_FIELDS + 1);
     }
 }

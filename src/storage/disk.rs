@@ -153,9 +153,10 @@ impl Disk {
         for entry in entries(&self.root.join(STAGING))? {
             let name = entry.file_name().to_string_lossy().into_owned();
             let dead = || match owner_of(&entry.path()) {
-                Some(owner) => is_dead(&owner),
+                Ok(Some(owner)) => is_dead(&owner),
                 // A kill or a power cut left it half made.
-                None => entry.metadata().and_then(|m| m.modified()).is_ok_and(is_abandoned),
+                Ok(None) => entry.metadata().and_then(|m| m.modified()).is_ok_and(is_abandoned),
+                Err(_) => false,
             };
             if name.ends_with(EVICTED) || (name.ends_with(OPENING) && dead()) {
                 remove_tree(&entry.path())?;
@@ -256,8 +257,13 @@ fn write_synced(file: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn owner_of(folder: &Path) -> Option<Owner> {
-    serde_json::from_slice(&fs::read(folder.join(OWNER)).ok()?).ok()
+/// Who runs in a folder; `None` when nobody has written that down whole.
+fn owner_of(folder: &Path) -> io::Result<Option<Owner>> {
+    match fs::read(folder.join(OWNER)) {
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(cause) if cause.kind() == Kind::NotFound => Ok(None),
+        Err(cause) => Err(cause),
+    }
 }
 
 /// A run's folder appears with its owner inside, so one without was made by a late spill of a run that had been evicted.
