@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -139,7 +140,9 @@ def test_a_broken_answer_ends_the_stream_and_takes_nothing_away(
     export.run(endpoint, "-q").expect(COMPLETE)
     before = data_files(export.lake)
     sandbox.behave(faults=[{"endpoint": endpoint, "from": 2, "fault": fault}])
-    outcome = export.run(endpoint, *FULL).expect(API)
+    # Half a page is asked for again as long as there is patience.
+    impatient = replace(export, environment={"CIO2PARQUET_PATIENCE_SECONDS": "2"})
+    outcome = impatient.run(endpoint, *FULL).expect(API)
     assert data_files(export.lake) == before
     assert f"/v1/{endpoint}" in outcome.stream(endpoint)["error"]
 
