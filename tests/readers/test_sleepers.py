@@ -100,8 +100,8 @@ class Sleeper:
 
 
 def snapshot(lake: Path) -> Snapshot:
-    """Every file of the tables and the manifest."""
-    files = (path.relative_to(lake) for path in lake.rglob("*") if path.is_file())
+    """Every object of the tables and the manifest; a `#` stands in the names of files that are not linked to their place yet."""
+    files = (path.relative_to(lake) for path in lake.rglob("*") if path.is_file() and "#" not in path.name)
     return {str(path): (lake / path).read_bytes() for path in files if path.parts[0] not in {"_rejected", "_staging"}}
 
 
