@@ -89,16 +89,7 @@ impl Table {
     /// # Errors
     /// Held, when another run took the table; Storage.
     pub async fn commit(&self, edit: impl FnOnce(&mut TableState)) -> Result<()> {
-        let mut writer = self.writer.lock().await;
-        let (odd, entered) = self.tally.counts().to_enter();
-        let outcome = writer.commit(|state| {
-            edit(state);
-            odd.enter(state, self.job.ask.now);
-        });
-        let outcome = outcome.await?;
-        self.won(outcome)?;
-        self.tally.counts().entered(entered);
-        Ok(())
+        self.write(&mut *self.writer.lock().await, edit, false).await
     }
 
     /// Deletes the objects at `paths` (relative to the table's folder): listed first, then deleted.
@@ -122,14 +113,7 @@ impl Table {
     /// Held, when another run took the table; Storage.
     pub async fn release(&self, edit: impl FnOnce(&mut TableState)) -> Result<()> {
         let mut writer = self.writer.lock().await;
-        let (odd, entered) = self.tally.counts().to_enter();
-        let outcome = writer.release(|state| {
-            edit(state);
-            odd.enter(state, self.job.ask.now);
-        });
-        let outcome = outcome.await?;
-        self.won(outcome)?;
-        self.tally.counts().entered(entered);
+        self.write(&mut writer, edit, true).await?;
         if let Err(error) = writer.prune().await {
             tracing::warn!(error = %error.chain(), "cannot remove old manifest versions; the next run tries again");
         }
@@ -160,6 +144,23 @@ impl Table {
             }
         })
         .await
+    }
+
+    /// Creates a version of `edit` and of the oddities that no version has entered yet; the last one gives the claim back.
+    async fn write(&self, writer: &mut TableWriter, edit: impl FnOnce(&mut TableState), last: bool) -> Result<()> {
+        let (odd, entered) = self.tally.counts().to_enter();
+        let edit = |state: &mut TableState| {
+            edit(state);
+            odd.enter(state, self.job.ask.now);
+        };
+        let outcome = if last {
+            writer.release(edit).await?
+        } else {
+            writer.commit(edit).await?
+        };
+        self.won(outcome)?;
+        self.tally.counts().entered(entered);
+        Ok(())
     }
 
     /// Turns a lost race into the error that ends the stream.

@@ -5,18 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 use cio2parquet::sandbox::{Behaviour, Fault, FaultRule, Workspace};
 
 use crate::rows::assert_whole;
-use crate::support::{Door, Ran, small};
+use crate::support::{Door, Ran, STREAMS, small};
 
 /// So many rows of deliveries, activities and people together, instead of few.
 const ROWS: &str = "CIO2PARQUET_STORM_ROWS";
-
-const STREAMS: [&str; 5] = [
-    "activities",
-    "customers",
-    "transactional_messages",
-    "transactional_metrics",
-    "transactional_message_details",
-];
 
 /// The share of the requests that each fault strikes.
 const CHANCE: f64 = 0.02;
