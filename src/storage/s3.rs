@@ -38,7 +38,9 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
     let provider = keys(&builder, destination, profile).await?;
     let builder = builder
         .with_credentials(provider)
-        .with_retry(patient(destination.patience));
+        .with_retry(patient(destination.patience))
+        // Objects are deleted one at a time, and one by one every store can; a refusal is then about that object.
+        .with_disable_bulk_delete(true);
     builder.build().map_err(|cause| unusable(place, cause))
 }
 
