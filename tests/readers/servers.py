@@ -7,7 +7,6 @@ the binary is told of it and as a test looks into it.
 from __future__ import annotations
 
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -98,13 +97,11 @@ class S3(Server):
 
     def __init__(self, *, strict: bool = True) -> None:
         """Start it; unless it is `strict`, anything signed in any way may do anything."""
-        port = free_port()
-        self.url, self._strict = f"http://127.0.0.1:{port}", strict
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        super().__init__(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._strict = strict
+        super().__init__(python("s3_server.py"), stdout=subprocess.PIPE)
 
     def _prepare(self) -> None:
-        self._wait(lambda: urllib.request.urlopen(f"{self.url}/moto-api/data.json", timeout=5).close())
+        self.url = announced(self._process.stdout)
         self._keys = {rights: self._make_key(rights) for rights in self.DENIED}
         self._keys[UNKNOWN] = ("AKIAIOSFODNN7EXAMPLE", "no-secret-at-all")
         place = {"LocationConstraint": REGION}
@@ -160,11 +157,10 @@ class Gcs(Server):
 
     def __init__(self) -> None:
         """Start it."""
-        command = [sys.executable, "-B", str(HERE / "gcs_server.py"), BUCKET]
-        super().__init__(command, stdout=subprocess.PIPE)
+        super().__init__(python("gcs_server.py", BUCKET), stdout=subprocess.PIPE)
 
     def _prepare(self) -> None:
-        self.url = announced(self._process.stdout, r"(http://127\.0\.0\.1:\d+)")
+        self.url = announced(self._process.stdout)
 
     def place(self, name: str, key: str = ALL, at: str | None = None) -> GcsPlace:
         """A folder of the bucket."""
@@ -201,17 +197,21 @@ class Azure(Server):
 STORES: dict[str, type[Server]] = {"s3": S3, "gcs": Gcs, "azure": Azure}
 
 
-def announced(stream: IO[str] | None, pattern: str) -> str:
-    """What a process says on its first line."""
+def python(name: str, *arguments: str) -> list[str]:
+    """The command that runs a file beside this one."""
+    return [sys.executable, "-B", str(HERE / name), *arguments]
+
+
+def announced(stream: IO[str] | None) -> str:
+    """Where a process says on its first line that it listens."""
     assert stream is not None
-    line = stream.readline()
-    found = re.search(pattern, line)
-    assert found, f"it said {line!r}"
-    return found[1]
+    line = stream.readline().strip()
+    assert line.startswith("http://127.0.0.1:"), f"it said {line!r}"
+    return line
 
 
 def free_port() -> int:
-    """A port that nobody listens on, for servers that must be told."""
+    """A port that nobody listens on, for a server that must be told."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

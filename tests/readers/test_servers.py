@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +64,7 @@ def client(place: Place) -> Any:
         region_name=REGION,
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
     )
 
 
@@ -106,6 +108,17 @@ def test_the_keys_of_s3_differ(s3: S3) -> None:
     forger.environment["AWS_SECRET_ACCESS_KEY"] += "x"
     assert refusal(client(forger).get_object, **key) == "SignatureDoesNotMatch"
     everything.delete_object(Bucket=BUCKET, **key)
+
+
+@pytest.mark.parametrize(("key", "status"), [(ALL, 200), (UNKNOWN, 403)])
+def test_an_address_can_be_signed(s3: S3, key: str, status: int) -> None:
+    """A list of uploads has no call of its own in every client, but an address that may be asked for."""
+    signer = client(s3.place("", key))
+    for forged in ("", "0"):
+        url = signer.generate_presigned_url("list_multipart_uploads", Params={"Bucket": BUCKET, "Prefix": "a b/"})
+        with contextlib.closing(http.client.HTTPConnection(s3.url.removeprefix("http://"))) as connection:
+            connection.request("GET", url.removeprefix(s3.url) + forged)
+            assert connection.getresponse().status == (403 if forged else status)
 
 
 def test_the_tokens_of_google_differ(servers: Callable[[str], Server], gcs: GcsPlace) -> None:
