@@ -105,7 +105,8 @@ class S3(Server):
         self._keys = {rights: self._make_key(rights) for rights in self.DENIED}
         self._keys[UNKNOWN] = ("AKIAIOSFODNN7EXAMPLE", "no-secret-at-all")
         place = {"LocationConstraint": REGION}
-        self._client("s3", ALL).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
+        self._admin = self._client("s3", ALL)
+        self._admin.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
         if self._strict:
             plain = {"Content-Type": "text/plain"}
             urllib.request.urlopen(urllib.request.Request(f"{self.url}/moto-api/reset-auth", b"0", plain)).close()
@@ -119,7 +120,7 @@ class S3(Server):
             "AWS_REGION": REGION,
             "AWS_ENDPOINT_URL_S3": at or self.url,
         }
-        return S3Place(BUCKET, name, environment, self._client("s3", ALL))
+        return S3Place(BUCKET, name, environment, self._admin)
 
     def _make_key(self, rights: str) -> tuple[str, str]:
         iam = self._client("iam")
