@@ -46,6 +46,10 @@ pub enum Step {
     ObjectFinished,
     /// What stands in an object's place is what was expected.
     ObjectChecked,
+    /// An upload in parts was begun; the bucket holds none of them.
+    UploadBegun,
+    /// Every part of an upload is in the bucket; it is not completed, and nobody sees it.
+    UploadSent,
     /// A partition was replaced; no version says so.
     ObjectPublished,
     /// Every partition of a commit was replaced; no version says so.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::place::PlaceArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   cio2parquet demo
@@ -91,7 +93,7 @@ pub struct ExportArgs {
     /// The streams to export; every core stream when none is named
     #[arg(value_name = "STREAM")]
     pub streams: Vec<String>,
-    /// Where the lake is: a folder or a file:// URL
+    /// Where the lake is: a folder, or a file://, s3://, gs:// or az:// URL
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
     /// A file that holds the App API key, instead of CIO_TOKEN
@@ -183,9 +185,9 @@ pub struct StreamsArgs {
 /// `catalog`.
 #[derive(Debug, ClapArgs)]
 pub struct CatalogArgs {
-    /// Where the lake is
-    #[arg(long, value_name = "URL")]
-    pub to: String,
+    /// Which lake.
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -199,9 +201,9 @@ when nothing is damaged, 6 when something is, 2 for a place without tables.";
 /// `verify`.
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
-    /// Where the lake is
-    #[arg(long, value_name = "URL")]
-    pub to: String,
+    /// Which lake.
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

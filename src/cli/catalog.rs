@@ -6,14 +6,13 @@ use super::args::CatalogArgs;
 use super::out;
 use crate::error::{Error, Result};
 use crate::manifest::{TableState, Version, newest, tables};
-use crate::storage::Storage;
 
 /// Prints every table of the lake.
 ///
 /// # Errors
 /// Storage, when the lake cannot be read.
 pub async fn run(args: CatalogArgs) -> Result<u8> {
-    let storage = Storage::open_existing(&args.to)?;
+    let storage = args.place.open().await?;
     let mut versions = Vec::new();
     for table in tables(&storage).await? {
         versions.extend(newest(&storage, &table).await?);
@@ -23,7 +22,7 @@ pub async fn run(args: CatalogArgs) -> Result<u8> {
     } else if versions.is_empty() {
         out::line(&format!(
             "{} holds no table yet; `cio2parquet export --to {}` makes them",
-            args.to, args.to
+            storage, storage
         ))?;
     } else {
         out::print(&text(&versions))?;

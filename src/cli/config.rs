@@ -28,9 +28,26 @@ pub struct Config {
     pub full_sync: Option<String>,
     /// Put before every table name.
     pub prefix: Option<String>,
+    /// How the store that `to` names is reached.
+    #[serde(default)]
+    pub storage: StorageConfig,
     /// The streams to export; all of them when there is no such section.
     #[serde(default)]
     pub streams: BTreeMap<String, StreamConfig>,
+}
+
+/// What is said about the store. Keys are never in it.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageConfig {
+    /// The address of a store that speaks S3, Google's or Azure's protocol.
+    pub endpoint: Option<String>,
+    /// The region of an S3 bucket.
+    pub region: Option<String>,
+    /// Whether an S3 bucket stands in the path of a URL or in its host name.
+    pub path_style: Option<bool>,
+    /// The section of the AWS profile files that holds the keys.
+    pub profile: Option<String>,
 }
 
 /// What is said about one stream.
@@ -57,6 +74,14 @@ impl Config {
         let text =
             text.map_err(|e| Error::input(format!("cannot read the config file {}", path.display())).caused_by(e))?;
         Self::parse(&text, &path.display().to_string())
+    }
+
+    /// The file at `path`, or nothing said when none is given.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_or_default(path: Option<&Path>) -> Result<Self> {
+        path.map_or_else(|| Ok(Self::default()), Self::read)
     }
 
     fn parse(text: &str, name: &str) -> Result<Self> {

@@ -1,6 +1,7 @@
 //! `demo`: a simulated workspace becomes a lake, a day passes, and the lake follows; no account needed.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ GROUP BY date ORDER BY date DESC LIMIT 7;";
 /// # Errors
 /// Input and Storage, when the folder cannot be used.
 pub async fn run(args: DemoArgs, output: Output) -> Result<u8> {
-    let storage = Storage::open(&args.to)?;
+    let storage = Storage::at(Path::new(&args.to))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let behaviour = Behaviour {
         rate: 0.0,

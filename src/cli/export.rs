@@ -25,7 +25,7 @@ pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
     let id = uuid::Uuid::now_v7().to_string().parse::<RunId>()?;
     let stop = Stop::default();
     let signals = AbortOnDropHandle::new(tokio::spawn(on_signal(stop.clone())));
-    let outcome = prepare(&args, &id, clock);
+    let outcome = prepare(&args, &id, clock).await;
     let json = args.report.is_some();
     let report = match outcome {
         Ok((settings, source, storage)) => export(settings, source, storage, stop, output).await,
@@ -55,10 +55,10 @@ pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
     Ok(report.exit_code)
 }
 
-fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<(Settings, Source, Storage)> {
+async fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<(Settings, Source, Storage)> {
     let settings = Settings::resolve(args, &Environment::read(), id.clone(), clock)?;
-    let storage = Storage::open(&settings.to)?;
     let source = Source::new(settings.source.clone())?;
+    let storage = Storage::open(&settings.destination).await?;
     Ok((settings, source, storage))
 }
 

@@ -9,6 +9,7 @@ mod listen;
 mod logging;
 mod out;
 mod parse;
+mod place;
 mod sandbox;
 mod settings;
 mod streams;

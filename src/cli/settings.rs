@@ -10,12 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::args::ExportArgs;
 use super::config::{Config, StreamConfig};
 use super::parse;
+use super::place;
 use crate::error::{Error, Result};
 use crate::manifest::SyncMode;
 use crate::plan::Ask;
 use crate::run::{Budget, Job, RunSettings};
 use crate::source::{Base, Region, SourceSettings, Token, parse_api_url};
-use crate::storage::{Owner, RunId, layout};
+use crate::storage::{Destination, Owner, RunId, layout};
 use crate::stream::{Catalog, Stream};
 
 /// How long one request may go without progress.
@@ -69,7 +70,7 @@ pub struct Settings {
     /// For the HTTP side.
     pub source: SourceSettings,
     /// The lake.
-    pub to: String,
+    pub destination: Destination,
     /// When to stop by itself.
     pub max_duration: Option<Duration>,
 }
@@ -80,19 +81,15 @@ impl Settings {
     /// # Errors
     /// Input, naming the flag, variable or file and the remedy.
     pub fn resolve(args: &ExportArgs, environment: &Environment, run: RunId, clock: Timestamp) -> Result<Self> {
-        let config = args
-            .config
-            .as_deref()
-            .map(Config::read)
-            .transpose()?
-            .unwrap_or_default();
+        let config = Config::read_or_default(args.config.as_deref())?;
         warn_of_schedule(&config);
         let now = args
             .now
             .as_deref()
             .map_or(Ok(clock), |text| parse::instant("--now", text, clock))?;
-        let to = args.to.clone().or(config.to.clone());
-        let to = to.ok_or_else(|| Error::input("nowhere to export to; say --to FOLDER, or `to` in the config file"))?;
+        let destination = place::destination(args.to.as_deref(), &config)?;
+        let memory = parse::size("--memory", &args.memory, Budget::LEAST)?;
+        let source = source(args, &config, environment)?;
         let jobs = jobs(args, &config, now)?;
         Ok(Self {
             run: RunSettings {
@@ -101,7 +98,7 @@ impl Settings {
                 now,
                 jobs,
                 concurrency: parse::count("--concurrency", &args.concurrency, 1, 256)?,
-                memory: parse::size("--memory", &args.memory, Budget::LEAST)?,
+                memory,
                 temp_dir: args.temp_dir.clone(),
                 take_over: args.take_over,
                 allow_shrink: args.allow_shrink,
@@ -109,8 +106,8 @@ impl Settings {
                 commit_every: environment.seconds("CIO2PARQUET_COMMIT_SECONDS", COMMIT_EVERY)?,
                 lease: environment.seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,
             },
-            source: source(args, &config, environment)?,
-            to,
+            destination: place::for_run(destination, memory, args.temp_dir.clone(), source.patience),
+            source,
             max_duration: args
                 .max_duration
                 .as_deref()

@@ -10,7 +10,6 @@ use super::out;
 use super::parse;
 use crate::error::{Error, Result};
 use crate::run::{Budget, TableReport, VerifyReport, VerifySettings, verify};
-use crate::storage::Storage;
 
 /// Verifies every table and prints what was found.
 ///
@@ -21,13 +20,13 @@ pub async fn run(args: VerifyArgs) -> Result<u8> {
         memory: parse::size("--memory", &args.memory, Budget::LEAST)?,
         quick: args.quick,
     };
-    let storage = Storage::open_existing(&args.to)?;
+    let storage = args.place.open().await?;
+    let place = storage.to_string();
     let report = verify(storage, settings, Timestamp::now).await?;
     // A lake that is gone, or a disk that is not mounted, must not look like one in good order.
     if report.tables.is_empty() {
         return Err(Error::input(format!(
-            "{} holds no table, so there is nothing to verify; look at --to",
-            args.to
+            "{place} holds no table, so there is nothing to verify; look at --to"
         )));
     }
     if args.json {

@@ -106,7 +106,7 @@ impl Claiming<'_> {
                 if !self.may_end(claim) {
                     return Ok(ClaimOutcome::Held { claim: claim.clone() });
                 }
-                self.storage.evict_staging(&claim.run).await?;
+                self.storage.evict(&claim.run, &self.initial.table).await?;
                 pass(Step::RunEvicted);
             }
             if let Some(version) = self.create(number + 1, state).await? {

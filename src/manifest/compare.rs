@@ -90,6 +90,7 @@ mod tests {
             path: path.into(),
             bytes,
             etag: Some(etag.into()),
+            version: None,
             modified: None,
         }
     }

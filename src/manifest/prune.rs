@@ -46,6 +46,7 @@ mod tests {
             path: String::new(),
             bytes: 0,
             etag: None,
+            version: None,
             modified: now.checked_sub(SignedDuration::from_hours(24 * days)).ok(),
         };
         days_old.map(info).collect()

@@ -62,7 +62,7 @@ impl Scene {
 
     fn on_disk() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
+        let lake = Storage::at(home.path()).unwrap();
         Self {
             _home: Some(home),
             ..Self::over(lake)
@@ -104,6 +104,10 @@ impl Scene {
         staged.write_all(text.as_bytes()).unwrap();
         staged.finish().unwrap()
     }
+}
+
+async fn ours() -> crate::error::Result<bool> {
+    Ok(true)
 }
 
 fn run(name: &str) -> RunId {
@@ -267,12 +271,12 @@ async fn a_sleeper_that_was_taken_over_publishes_nothing() {
     scene.claim("b", &Owner::current()).await;
     let published = scene
         .lake
-        .publish(scene.finished("b", "new"), &path, &Expected::Absent)
+        .publish(scene.finished("b", "new"), &path, &Expected::Absent, ours)
         .await
         .unwrap();
     assert!(matches!(published, Published::Done(_)));
     assert_eq!(
-        scene.lake.publish(late, &path, &Expected::Any).await.unwrap(),
+        scene.lake.publish(late, &path, &Expected::Any, ours).await.unwrap(),
         Published::Conflict
     );
     assert_eq!(scene.lake.get(&path).await.unwrap().unwrap(), "new");

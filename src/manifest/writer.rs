@@ -116,6 +116,16 @@ impl TableWriter {
         }
     }
 
+    /// Whether nobody has created a version after our last one. The answer is as old as the request that brought it.
+    ///
+    /// # Errors
+    ///
+    /// Storage.
+    pub async fn is_ours(&self) -> Result<bool> {
+        let later = highest_after(&self.storage, &self.state.table, self.number).await?;
+        Ok(later.is_none())
+    }
+
     /// Moves the end of the claim, and nothing else.
     ///
     /// # Errors

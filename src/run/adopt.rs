@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use super::reject;
 use super::settings::Job;
-use super::stored::StoredObject;
+use super::stored::rows;
 use super::table::Table;
 use crate::columnar::inspect;
 use crate::crash::{Step, pass};
@@ -47,6 +47,7 @@ pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
     let kept = reject::kept(&table.run.storage, &table.job.table).await?;
     table.tally.counts().found_set_aside(kept, state.rejected_kept);
     let listing = table.run.storage.list(&table.job.table).await?;
+    table.found(&listing);
     let mut settled = Settled::default();
     let mut corrections = Vec::new();
     for difference in compare(&listing, &table.job.table, &state) {
@@ -100,7 +101,9 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
             }))
         }
         (_, Some(info)) => {
-            let file = read(table, &info).await?;
+            let Some(file) = read(table, &info).await? else {
+                return Ok(None);
+            };
             pass(Step::PartitionAdopted);
             let differs = entry.is_none_or(|entry| entry.sha256 != file.sha256);
             if differs {
@@ -150,15 +153,18 @@ impl Correction {
     }
 }
 
-async fn read(table: &Arc<Table>, info: &ObjectInfo) -> Result<PartitionFile> {
+/// What an object that was listed holds; `None` when it is gone by now.
+async fn read(table: &Arc<Table>, info: &ObjectInfo) -> Result<Option<PartitionFile>> {
     let run = &table.run;
     let stream = Arc::clone(&table.job.stream);
-    let object = StoredObject::open(&run.storage, info).await?;
-    let sha256 = object.sha256().await?;
-    let (bytes, etag) = (info.bytes, info.etag.clone());
+    let Some(object) = run.storage.fetch(&info.path).await? else {
+        return Ok(None);
+    };
     let work = move || {
-        let stats = inspect(&stream, object.rows(&stream)?)?;
-        Ok(PartitionFile {
+        let sha256 = object.sha256()?;
+        let (bytes, etag) = (object.info.bytes, object.info.etag.clone());
+        let stats = inspect(&stream, rows(object, &stream)?)?;
+        Ok(Some(PartitionFile {
             rows: stats.rows,
             bytes,
             sha256,
@@ -168,7 +174,7 @@ async fn read(table: &Arc<Table>, info: &ObjectInfo) -> Result<PartitionFile> {
             greatest_time: stats.greatest_time,
             least_key: stats.least_key,
             greatest_key: stats.greatest_key,
-        })
+        }))
     };
     run.cpu.run(work).await
 }

@@ -7,13 +7,13 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::civil::Date;
 
 use super::pipeline::Ended;
-use super::stored::StoredObject;
+use super::stored::rows;
 use super::table::Table;
 use crate::columnar::{Fetched, MergeInput, MergeOutcome, ParquetEncoder, PartitionKey, Proof, merge_partition};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::manifest::{PartitionFile, TableState};
-use crate::storage::{Expected, FinishedObject, ObjectInfo, Published, layout};
+use crate::storage::{Expected, FinishedObject, Published, StoredObject, layout};
 use crate::stream::Stream;
 
 /// One partition to merge.
@@ -133,11 +133,18 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
         run.stop.check()?;
         let slot = run.merges.acquire().await;
         let slot = slot.map_err(|e| Error::internal("the merge slots are closed").caused_by(e))?;
-        let stored = run.storage.head(&full).await?;
+        let stored = if table.may_hold(&full) {
+            run.storage.fetch(&full).await?
+        } else {
+            None
+        };
         pass(Step::PartitionFound);
-        let (outcome, staged) = encode(table, work, stored.as_ref()).await?;
+        let expected = stored
+            .as_ref()
+            .map_or(Expected::Absent, |object| Expected::Same(object.info.clone()));
+        let (outcome, staged) = encode(table, work, stored).await?;
         drop(slot);
-        let emptied = outcome.rows == 0 && stored.is_some() && outcome.differs();
+        let emptied = outcome.rows == 0 && expected != Expected::Absent && outcome.differs();
         let Some(staged) = staged.filter(|_| !emptied) else {
             return Ok(Merged {
                 path,
@@ -146,11 +153,15 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
                 emptied,
             });
         };
-        let expected = expected(stored.as_ref());
         let (bytes, sha256) = (staged.bytes(), staged.sha256().to_owned());
-        match run.storage.publish(staged, &full, &expected).await? {
+        match run
+            .storage
+            .publish(staged, &full, &expected, || table.is_ours())
+            .await?
+        {
             Published::Done(info) => {
                 pass(Step::ObjectPublished);
+                table.holds(&full);
                 let file = describe(&table.job.stream, &outcome, bytes, sha256, info.etag);
                 return Ok(Merged {
                     path,
@@ -161,6 +172,7 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
             }
             Published::Conflict => {
                 // Either the table was taken from us, which renewing finds out, or somebody else replaced the object.
+                table.holds(&full);
                 let outcome = table.writer().await.renew().await?;
                 table.won(outcome)?;
             }
@@ -171,32 +183,20 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
     Err(Error::storage(text).into())
 }
 
-fn expected(stored: Option<&ObjectInfo>) -> Expected {
-    match stored {
-        None => Expected::Absent,
-        Some(ObjectInfo { etag: Some(etag), .. }) => Expected::ETag(etag.clone()),
-        Some(_) => Expected::Any,
-    }
-}
-
 async fn encode(
     table: &Arc<Table>,
     work: &Work,
-    stored: Option<&ObjectInfo>,
+    stored: Option<StoredObject>,
 ) -> Result<(MergeOutcome, Option<FinishedObject>)> {
     let run = &table.run;
     let stream = Arc::clone(&table.job.stream);
-    let object = match stored {
-        Some(info) => Some(StoredObject::open(&run.storage, info).await?),
-        None => None,
-    };
-    let fresh = object.is_none();
+    let fresh = stored.is_none();
     let staged = run.storage.stage(&run.settings.run)?;
     pass(Step::ObjectStaged);
     let work = work.clone();
     let job = move || {
-        let stored = match object {
-            Some(object) => object.rows(&stream)?,
+        let stored = match stored {
+            Some(object) => rows(object, &stream)?,
             None => Box::new(std::iter::empty()),
         };
         let fetched = match &work.fetched {

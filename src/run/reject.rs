@@ -7,7 +7,7 @@ use super::pipeline::Reader;
 use crate::columnar::RejectedRow;
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
-use crate::storage::{Created, Storage, layout};
+use crate::storage::{Created, Storage, hex, layout};
 
 /// Keeps `rows` under `_rejected/<table>/` and counts those that were not kept before, each as soon as it is.
 ///
@@ -47,9 +47,4 @@ fn text(row: &RejectedRow, request: &str) -> Result<Bytes> {
     let text = serde_json::to_vec_pretty(&entry);
     let text = text.map_err(|e| Error::internal("cannot write down a rejected row").caused_by(e))?;
     Ok(Bytes::from(text))
-}
-
-/// Lowercase hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

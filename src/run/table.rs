@@ -1,6 +1,7 @@
 //! A table that this run holds: its claim, its state, and the versions it commits.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex as PlainMutex, MutexGuard as PlainGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{
     Claim, ClaimOptions, ClaimOutcome, CommitOutcome, RowCounts, RunRecord, SchemaRef, TableState, TableWriter,
 };
+use crate::storage::ObjectInfo;
 
 /// A claimed table.
 pub struct Table {
@@ -25,6 +27,8 @@ pub struct Table {
     /// What the run has done with it so far.
     pub tally: Arc<Tally>,
     writer: Arc<Mutex<TableWriter>>,
+    /// The paths that hold an object, as far as this run has seen; the list at its beginning spares a look at each.
+    objects: PlainMutex<HashSet<String>>,
     /// Renews the claim as long as the table is held.
     _renewal: AbortOnDropHandle<()>,
 }
@@ -70,6 +74,7 @@ impl Table {
             job: job.clone(),
             tally: Arc::clone(&reader.tally),
             writer,
+            objects: PlainMutex::default(),
             _renewal: renewal,
         })))
     }
@@ -82,6 +87,33 @@ impl Table {
     /// The writer itself; nothing is renewed or committed while it is borrowed.
     pub async fn writer(&self) -> MutexGuard<'_, TableWriter> {
         self.writer.lock().await
+    }
+
+    /// These objects lie in the table's folder.
+    pub fn found(&self, listing: &[ObjectInfo]) {
+        self.objects().extend(listing.iter().map(|info| info.path.clone()));
+    }
+
+    /// An object lies, or may lie, at `path`.
+    pub fn holds(&self, path: &str) {
+        self.objects().insert(path.to_owned());
+    }
+
+    /// Whether there may be an object at `path`.
+    pub fn may_hold(&self, path: &str) -> bool {
+        self.objects().contains(path)
+    }
+
+    fn objects(&self) -> PlainGuard<'_, HashSet<String>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks whether nobody has created a version after our last one.
+    ///
+    /// # Errors
+    /// Storage.
+    pub async fn is_ours(&self) -> Result<bool> {
+        self.writer.lock().await.is_ours().await
     }
 
     /// Creates the next version; it enters the oddities seen so far too.

@@ -6,28 +6,42 @@
 //! - An object appears whole or not at all: [`Storage::stage`], write, [`StagedObject::finish`], [`Storage::publish`].
 //! - A condition that does not hold is a value ([`Created::Exists`], [`Published::Conflict`], [`Removed::Conflict`]); an error
 //!   means that nobody knows what happened.
-//! - On disk a run can publish and remove only while its staging folder stands: [`Storage::evict_staging`] is the fence.
+//! - On disk a run can publish and remove only while its staging folder stands: [`Storage::evict`] is the fence. In a bucket the
+//!   fence is the condition of a put, and a last look at the claim before it.
 
+mod azure;
+mod credentials;
+mod destination;
 mod disk;
 mod failure;
+mod gcs;
 pub mod layout;
 mod objects;
 mod open;
 mod owner;
+mod profile;
 mod publish;
 mod run_id;
+mod s3;
+mod spool;
 mod staged;
 mod staging;
+mod stored;
+mod unfinished;
 #[cfg(test)]
 #[expect(
     dead_code,
     reason = "the tests from outside include this file too and use the rest of it"
 )]
 pub(crate) mod unreliable;
+mod upload;
 
+pub use destination::Destination;
 pub use objects::{Created, ObjectInfo};
 pub use open::Storage;
 pub use owner::Owner;
 pub use publish::{Expected, Published, Removed};
 pub use run_id::RunId;
-pub use staged::{FinishedObject, StagedObject};
+pub use spool::Content;
+pub use staged::{FinishedObject, StagedObject, hex};
+pub use stored::StoredObject;

@@ -1,4 +1,4 @@
-//! From what `--to` says to a place that has been proved writable.
+//! From what a destination says to a place that has been looked at: written to on a disk, listed in a bucket.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use url::Url;
+use object_store::path::Path as Prefix;
+use object_store::prefix::PrefixStore;
+use tokio::sync::Semaphore;
 
+use super::destination::{BucketPlace, Destination, Place, Provider};
 use super::disk::Disk;
-use crate::error::{Error, Result};
+use super::failure::failed;
+use super::layout::MANIFEST;
+use super::unfinished::Uploads;
+use super::{azure, gcs, s3};
+use crate::error::Result;
+
+/// What a lake that was opened without settings may hold of an upload in memory.
+const UPLOAD_MEMORY: u64 = 32 << 20;
 
 /// A lake: bytes at paths, on a disk or in a bucket. Cheap to clone; clones are the same lake.
 #[derive(Clone)]
@@ -22,19 +32,30 @@ struct Inner {
     store: Arc<dyn ObjectStore>,
     /// Present when the objects are files.
     disk: Option<Disk>,
+    /// What unfinished uploads are found with, where a store keeps them.
+    uploads: Option<Uploads>,
     /// What stands before a path in messages.
     location: String,
     creates_conditionally: AtomicBool,
+    /// Where objects go that do not fit into memory; bucket only.
+    spool_dir: PathBuf,
+    upload_memory: u64,
+    /// `upload_memory` in KiB.
+    uploads_at_once: Semaphore,
 }
 
 impl Storage {
-    /// Opens the lake that a path or a `file://` URL names, creates its folder and proves that it can be written.
+    /// Opens the lake that `destination` names. A folder is created and proved writable; a bucket is listed, so that a wrong name, key
+    /// or region is known before anything else happens.
     ///
     /// # Errors
     ///
-    /// Input for a scheme that is not supported; storage for a file in the way or a folder that cannot be written.
-    pub fn open(to: &str) -> Result<Self> {
-        Disk::create(&local_path(to)?).map(Self::on)
+    /// Input for settings that cannot be used; storage for a place that cannot.
+    pub async fn open(destination: &Destination) -> Result<Self> {
+        match Place::parse(&destination.to)? {
+            Place::Folder(folder) => Self::at(&folder),
+            Place::Bucket(place) => Self::bucket(&place, destination).await,
+        }
     }
 
     /// Opens a lake that is only read: nothing is created and nothing is written.
@@ -42,8 +63,20 @@ impl Storage {
     /// # Errors
     ///
     /// As for [`Storage::open`], and storage when there is no such folder.
-    pub fn open_existing(to: &str) -> Result<Self> {
-        Disk::existing(&local_path(to)?).map(Self::on)
+    pub async fn open_existing(destination: &Destination) -> Result<Self> {
+        match Place::parse(&destination.to)? {
+            Place::Folder(folder) => Disk::existing(&folder).map(Self::on),
+            Place::Bucket(place) => Self::bucket(&place, destination).await,
+        }
+    }
+
+    /// Opens the lake in a folder, creates the folder and proves that it can be written.
+    ///
+    /// # Errors
+    ///
+    /// Storage for a file in the way or a folder that cannot be written.
+    pub fn at(folder: &Path) -> Result<Self> {
+        Disk::create(folder).map(Self::on)
     }
 
     /// A lake that ends with the process.
@@ -53,21 +86,78 @@ impl Storage {
 
     /// A lake in any object store but a disk; `location` stands before paths in messages.
     pub fn over(store: Arc<dyn ObjectStore>, location: &str) -> Self {
-        Self::new(store, None, location.to_owned())
+        Self::new(
+            store,
+            None,
+            None,
+            location.to_owned(),
+            UPLOAD_MEMORY,
+            std::env::temp_dir(),
+        )
+    }
+
+    /// The same for a bucket with uploads of at most `bytes` in one put.
+    #[cfg(test)]
+    pub(super) fn over_with_memory(store: Arc<dyn ObjectStore>, bytes: u64) -> Self {
+        Self::new(store, None, None, "memory://".to_owned(), bytes, std::env::temp_dir())
     }
 
     fn on(disk: Disk) -> Self {
         let location = disk.root().display().to_string();
-        Self::new(disk.store(), Some(disk), location)
+        Self::new(
+            disk.store(),
+            Some(disk),
+            None,
+            location,
+            UPLOAD_MEMORY,
+            std::env::temp_dir(),
+        )
     }
 
-    fn new(store: Arc<dyn ObjectStore>, disk: Option<Disk>, location: String) -> Self {
+    async fn bucket(place: &BucketPlace, destination: &Destination) -> Result<Self> {
+        // The first one in a process counts, and it is always this one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (store, uploads): (Arc<dyn ObjectStore>, _) = match place.provider {
+            Provider::S3 => {
+                let store = s3::open(place, destination).await?;
+                let uploads = Uploads::s3(store.clone(), place);
+                (Arc::new(store), Some(uploads))
+            }
+            Provider::Gcs => {
+                let store = gcs::open(place, destination).await?;
+                let uploads = Uploads::gcs(store.clone(), place, destination)?;
+                (Arc::new(store), Some(uploads))
+            }
+            // Blocks that were never committed are seen by nobody, and Azure forgets them after a week.
+            Provider::Azure => (Arc::new(azure::open(place, destination).await?), None),
+        };
+        let store = Arc::new(PrefixStore::new(store, place.prefix.clone()));
+        let temp_dir = destination.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let lake = Self::new(store, None, uploads, place.to_string(), destination.memory, temp_dir);
+        let listed = lake.store().list_with_delimiter(Some(&Prefix::from(MANIFEST))).await;
+        listed.map_err(|cause| failed("open", &place.to_string(), cause))?;
+        Ok(lake)
+    }
+
+    fn new(
+        store: Arc<dyn ObjectStore>,
+        disk: Option<Disk>,
+        uploads: Option<Uploads>,
+        location: String,
+        upload_memory: u64,
+        spool_dir: PathBuf,
+    ) -> Self {
+        let kib = usize::try_from(upload_memory / 1024).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             inner: Arc::new(Inner {
                 store,
                 disk,
+                uploads,
                 location,
                 creates_conditionally: AtomicBool::new(false),
+                spool_dir,
+                upload_memory,
+                uploads_at_once: Semaphore::new(kib),
             }),
         }
     }
@@ -94,6 +184,22 @@ impl Storage {
     pub(super) fn disk(&self) -> Option<&Disk> {
         self.inner.disk.as_ref()
     }
+
+    pub(super) fn uploads(&self) -> Option<&Uploads> {
+        self.inner.uploads.as_ref()
+    }
+
+    pub(super) fn spool_dir(&self) -> &Path {
+        &self.inner.spool_dir
+    }
+
+    pub(super) fn upload_memory(&self) -> u64 {
+        self.inner.upload_memory
+    }
+
+    pub(super) fn uploads_at_once(&self) -> &Semaphore {
+        &self.inner.uploads_at_once
+    }
 }
 
 impl fmt::Display for Storage {
@@ -108,54 +214,26 @@ impl fmt::Debug for Storage {
     }
 }
 
-fn local_path(to: &str) -> Result<PathBuf> {
-    match to.split_once("://") {
-        _ if to.is_empty() => Err(Error::input("--to is empty: give a folder, as in --to ./cio-lake")),
-        None => Ok(Path::new(to).to_owned()),
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => file_url(to),
-        Some((scheme, _)) => Err(Error::input(format!(
-            "`{scheme}://` is not supported by this version: --to takes a path or a file:// URL"
-        ))),
-    }
-}
-
-fn file_url(to: &str) -> Result<PathBuf> {
-    let wrong = || Error::input(format!("`{to}` names no local folder: write file:///absolute/path"));
-    let url = Url::parse(to).map_err(|cause| wrong().caused_by(cause))?;
-    url.to_file_path().map_err(|()| wrong())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
     fn refusal(to: &str) -> (ErrorKind, String) {
-        let error = Storage::open(to).unwrap_err();
+        let error = Storage::at(Path::new(to)).unwrap_err();
         (error.kind(), error.chain())
     }
 
-    #[test]
-    fn a_folder_is_made_and_left_clean() {
+    #[tokio::test]
+    async fn a_folder_is_made_and_left_clean() {
         let home = tempfile::tempdir().unwrap();
         let lake = home.path().join("a/b");
-        Storage::open(lake.to_str().unwrap()).unwrap();
+        Storage::open(&Destination::new(lake.to_str().unwrap())).await.unwrap();
         assert!(lake.join("_staging").is_dir());
         assert_eq!(lake.join("_staging").read_dir().unwrap().count(), 0);
         let url = format!("file://{}/with%20space", lake.display());
-        Storage::open(&url).unwrap();
+        Storage::open(&Destination::new(&url)).await.unwrap();
         assert!(lake.join("with space").is_dir());
-    }
-
-    #[test]
-    fn a_scheme_without_support_is_an_input_error_that_says_what_is_supported() {
-        for to in ["s3://bucket/lake", "gs://b", "az://b", "http://x/y"] {
-            let (kind, text) = refusal(to);
-            assert_eq!(kind, ErrorKind::Input, "{to}");
-            assert!(text.contains("path or a file:// URL"), "{text}");
-        }
-        assert_eq!(refusal("file://relative/path").0, ErrorKind::Input);
-        assert_eq!(refusal("").0, ErrorKind::Input);
     }
 
     #[test]
@@ -180,14 +258,18 @@ mod tests {
         assert!(text.contains("/proc/cio2parquet"), "{text}");
     }
 
-    #[test]
-    fn reading_creates_nothing() {
+    #[tokio::test]
+    async fn reading_creates_nothing() {
         let home = tempfile::tempdir().unwrap();
         let typo = home.path().join("typo");
-        let error = Storage::open_existing(typo.to_str().unwrap()).unwrap_err();
+        let error = Storage::open_existing(&Destination::new(typo.to_str().unwrap()))
+            .await
+            .unwrap_err();
         assert!(error.chain().contains("no such place"), "{}", error.chain());
         assert!(!typo.exists());
-        Storage::open_existing(home.path().to_str().unwrap()).unwrap();
+        Storage::open_existing(&Destination::new(home.path().to_str().unwrap()))
+            .await
+            .unwrap();
         assert_eq!(home.path().read_dir().unwrap().count(), 0);
     }
 }

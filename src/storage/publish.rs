@@ -1,23 +1,22 @@
 //! The only two ways in which data changes: an object is put in place whole, or taken away.
 
-use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, PutResult, UpdateVersion};
 
 use super::disk::Leftover;
 use super::failure::failed;
 use super::staged::Body;
-use super::{FinishedObject, ObjectInfo, RunId, Storage};
+use super::{Content, FinishedObject, ObjectInfo, RunId, Storage};
 use crate::crash::{Step, pass};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What must stand at a path for a publication to replace it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing.
     Absent,
-    /// The object with this ETag, as [`Storage::head`] or a list said before it was read.
-    ETag(String),
+    /// The object that was read, as [`Storage::fetch`] or [`Storage::head`] described it.
+    Same(ObjectInfo),
     /// Whatever is there.
     Any,
 }
@@ -43,19 +42,54 @@ pub enum Removed {
 impl Storage {
     /// Puts a finished object at `path` if what stands there is what was `expected`.
     ///
-    /// In a bucket the condition is the store's. On disk it is looked at before the rename; what makes two runs safe there is that
-    /// the staging folder of the loser is gone.
+    /// In a bucket the condition is the store's, and `still_ours` is asked just before, because a run that slept could meet an object
+    /// that nobody has changed. An object that is too large for one put has no condition: it is sent in parts, and what stands there is
+    /// looked at before it is completed. On disk the place is looked at before the rename; what makes two runs safe there is that the
+    /// staging folder of the loser is gone.
     ///
     /// # Errors
     ///
     /// Storage. The object may have been published all the same (a lost answer).
-    pub async fn publish(&self, staged: FinishedObject, path: &str, expected: &Expected) -> Result<Published> {
+    pub async fn publish<G>(
+        &self,
+        staged: FinishedObject,
+        path: &str,
+        expected: &Expected,
+        still_ours: impl FnOnce() -> G,
+    ) -> Result<Published>
+    where
+        G: Future<Output = Result<bool>>,
+    {
         let to = self.locate(path)?;
         let published = match &staged.body {
             Body::File(file) => self.rename(file, &to, expected).await,
-            Body::Memory(bytes) => self.put(bytes, &to, expected).await,
+            Body::Content(content) if self.fits_one_put(staged.bytes()) => {
+                let _memory = self.memory_for(staged.bytes()).await?;
+                if !still_ours().await? {
+                    return Ok(Published::Conflict);
+                }
+                self.put(content, &staged, &to, expected).await
+            }
+            Body::Content(content) => {
+                let wanted = async || {
+                    Ok(still_ours().await?
+                        && self
+                            .stands(&to, expected)
+                            .await
+                            .map_err(|cause| self.unwritten(path, cause))?)
+                };
+                match self.upload(content, staged.bytes(), &to, wanted).await? {
+                    Ok(None) => return Ok(Published::Conflict),
+                    Ok(Some(stored)) => Ok(Published::Done(described(&staged, &to, stored))),
+                    Err(cause) => self.settle(cause, &staged, &to, &Expected::Any).await,
+                }
+            }
         };
-        published.map_err(|cause| failed("write", &self.place(path), cause))
+        published.map_err(|cause| self.unwritten(path, cause))
+    }
+
+    fn unwritten(&self, path: &str, cause: StoreError) -> Error {
+        failed("write", &self.place(path), cause)
     }
 
     /// Removes an object for good unless `run` was fenced off; one that is missing is fine.
@@ -102,28 +136,51 @@ impl Storage {
             return Ok(true);
         }
         match self.store().head(path).await {
-            Ok(meta) => Ok(matches!(expected, Expected::ETag(etag) if meta.e_tag.as_ref() == Some(etag))),
+            Ok(meta) => Ok(matches!(expected, Expected::Same(info) if meta.e_tag == info.etag)),
             Err(StoreError::NotFound { .. }) => Ok(*expected == Expected::Absent),
             Err(cause) => Err(cause),
         }
     }
 
-    async fn put(&self, bytes: &Bytes, to: &Path, expected: &Expected) -> object_store::Result<Published> {
-        let payload = PutPayload::from(bytes.clone());
-        let cause = match self.store().put_opts(to, payload, mode(expected).into()).await {
-            Ok(stored) => {
-                return Ok(Published::Done(ObjectInfo {
-                    path: to.to_string(),
-                    bytes: bytes.len() as u64,
-                    etag: stored.e_tag,
-                    modified: None,
-                }));
-            }
-            Err(cause) => cause,
-        };
-        // A lost answer is not a lost write: the client may also have sent it twice, and then the second one met the first.
-        if let Ok(Some(info)) = self.read_back(bytes, to).await {
-            return Ok(Published::Done(info));
+    async fn put(
+        &self,
+        content: &Content,
+        staged: &FinishedObject,
+        to: &Path,
+        expected: &Expected,
+    ) -> object_store::Result<Published> {
+        let length = usize::try_from(staged.bytes()).unwrap_or(usize::MAX);
+        let bytes = content.chunk(0, length).map_err(|cause| StoreError::Generic {
+            store: "the folder for temporary files",
+            source: cause.into(),
+        })?;
+        pass(Step::ObjectChecked);
+        match self
+            .store()
+            .put_opts(to, PutPayload::from(bytes), mode(expected).into())
+            .await
+        {
+            Ok(stored) => Ok(Published::Done(described(staged, to, stored))),
+            Err(cause) => self.settle(cause, staged, to, expected).await,
+        }
+    }
+
+    /// A lost answer is not a lost write: the client may also have sent it twice, and then the second one met the first.
+    async fn settle(
+        &self,
+        cause: StoreError,
+        staged: &FinishedObject,
+        to: &Path,
+        expected: &Expected,
+    ) -> object_store::Result<Published> {
+        if refused_for_good(&cause) {
+            return Err(cause);
+        }
+        if let Ok(Some(found)) = self.fetch(to.as_ref()).await
+            && found.info.bytes == staged.bytes()
+            && found.sha256().is_ok_and(|sha256| sha256 == staged.sha256())
+        {
+            return Ok(Published::Done(found.info));
         }
         if is_conflict(&cause, expected) {
             Ok(Published::Conflict)
@@ -131,35 +188,48 @@ impl Storage {
             Err(cause)
         }
     }
+}
 
-    /// What stands at `to` if it is these very bytes.
-    async fn read_back(&self, bytes: &Bytes, to: &Path) -> object_store::Result<Option<ObjectInfo>> {
-        let found = self.store().get(to).await?;
-        let info = ObjectInfo::from(found.meta.clone());
-        if info.bytes != bytes.len() as u64 {
-            return Ok(None);
-        }
-        Ok((found.bytes().await? == *bytes).then_some(info))
+fn described(staged: &FinishedObject, to: &Path, stored: PutResult) -> ObjectInfo {
+    ObjectInfo {
+        path: to.to_string(),
+        bytes: staged.bytes(),
+        etag: stored.e_tag,
+        version: stored.version,
+        modified: None,
     }
 }
 
-/// The condition in the store's terms. Google's store compares generations, not ETags: its `version` belongs here too.
+/// The condition in the store's terms: Google's compares generations, the others ETags.
 fn mode(expected: &Expected) -> PutMode {
     match expected {
         Expected::Absent => PutMode::Create,
-        Expected::Any => PutMode::Overwrite,
-        Expected::ETag(etag) => PutMode::Update(UpdateVersion {
-            e_tag: Some(etag.clone()),
-            version: None,
-        }),
+        Expected::Same(ObjectInfo { etag, version, .. }) if etag.is_some() || version.is_some() => {
+            PutMode::Update(UpdateVersion {
+                e_tag: etag.clone(),
+                version: version.clone(),
+            })
+        }
+        Expected::Any | Expected::Same(_) => PutMode::Overwrite,
     }
+}
+
+/// Whether the store said that it will not, so that nothing was written.
+fn refused_for_good(cause: &StoreError) -> bool {
+    matches!(
+        cause,
+        StoreError::PermissionDenied { .. }
+            | StoreError::Unauthenticated { .. }
+            | StoreError::NotImplemented { .. }
+            | StoreError::NotSupported { .. }
+    )
 }
 
 /// "Not found" is a conflict only where there was something to replace; else it is the bucket that is missing.
 fn is_conflict(cause: &StoreError, expected: &Expected) -> bool {
     match cause {
         StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => true,
-        StoreError::NotFound { .. } => matches!(expected, Expected::ETag(_)),
+        StoreError::NotFound { .. } => matches!(expected, Expected::Same(_)),
         _ => false,
     }
 }
@@ -179,14 +249,15 @@ mod tests {
 
     async fn lakes(run: &RunId) -> (tempfile::TempDir, [Storage; 2]) {
         let home = tempfile::tempdir().unwrap();
-        let lakes = [
-            Storage::open(home.path().to_str().unwrap()).unwrap(),
-            Storage::in_memory(),
-        ];
+        let lakes = [Storage::at(home.path()).unwrap(), Storage::in_memory()];
         for lake in &lakes {
             lake.open_staging(run, &Owner::current()).await.unwrap();
         }
         (home, lakes)
+    }
+
+    async fn ours() -> Result<bool> {
+        Ok(true)
     }
 
     fn finished(lake: &Storage, run: &RunId, text: &str) -> FinishedObject {
@@ -201,20 +272,27 @@ mod tests {
         let (_home, lakes) = lakes(&run).await;
         for lake in lakes {
             let publish = async |text: &str, expected: Expected| {
-                lake.publish(finished(&lake, &run, text), PATH, &expected)
+                lake.publish(finished(&lake, &run, text), PATH, &expected, ours)
                     .await
                     .unwrap()
             };
-            assert_eq!(publish("0", Expected::ETag("x".into())).await, Published::Conflict);
+            let other = ObjectInfo {
+                path: PATH.to_owned(),
+                bytes: 1,
+                etag: Some("x".into()),
+                version: None,
+                modified: None,
+            };
+            assert_eq!(publish("0", Expected::Same(other)).await, Published::Conflict);
             let Published::Done(first) = publish("1", Expected::Absent).await else {
                 panic!("conflict on an empty path")
             };
             assert_eq!(lake.head(PATH).await.unwrap().unwrap().etag, first.etag);
             assert_eq!(publish("2", Expected::Absent).await, Published::Conflict);
 
-            let etag = Expected::ETag(first.etag.unwrap());
-            assert!(matches!(publish("33", etag.clone()).await, Published::Done(info) if info.bytes == 2));
-            assert_eq!(publish("4", etag).await, Published::Conflict);
+            let same = Expected::Same(first);
+            assert!(matches!(publish("33", same.clone()).await, Published::Done(info) if info.bytes == 2));
+            assert_eq!(publish("4", same).await, Published::Conflict);
             assert!(matches!(publish("5", Expected::Any).await, Published::Done(_)));
             assert_eq!(lake.get(PATH).await.unwrap().unwrap(), "5");
         }
@@ -226,17 +304,19 @@ mod tests {
         let store = Unreliable::over(InMemory::new());
         let lake = Storage::over(Arc::new(store.clone()), "memory://");
         for (fault, text) in [(Fault::Lost, "1"), (Fault::Repeated, "2")] {
-            let expected = lake.head(PATH).await.unwrap().and_then(|info| info.etag);
-            let expected = expected.map_or(Expected::Absent, Expected::ETag);
+            let expected = lake.head(PATH).await.unwrap();
+            let expected = expected.map_or(Expected::Absent, Expected::Same);
             store.plan(move |number, _| (number == 1).then_some(fault));
-            let published = lake.publish(finished(&lake, &run, text), PATH, &expected).await;
+            let published = lake.publish(finished(&lake, &run, text), PATH, &expected, ours).await;
             let Ok(Published::Done(info)) = published else {
                 panic!("{fault:?}: {published:?}")
             };
             assert_eq!(lake.head(PATH).await.unwrap().unwrap().etag, info.etag);
         }
         store.plan(|number, _| (number == 1).then_some(Fault::Fails));
-        let published = lake.publish(finished(&lake, &run, "3"), PATH, &Expected::Any).await;
+        let published = lake
+            .publish(finished(&lake, &run, "3"), PATH, &Expected::Any, ours)
+            .await;
         assert!(published.is_err(), "{published:?}");
     }
 
@@ -248,8 +328,8 @@ mod tests {
         let large = "x".repeat(1 << 20);
         let staged = finished(lake, &run, &large);
         assert!(!home.path().join("t").exists());
-        lake.publish(staged, PATH, &Expected::Absent).await.unwrap();
-        lake.publish(finished(lake, &run, "y"), PATH, &Expected::Absent)
+        lake.publish(staged, PATH, &Expected::Absent, ours).await.unwrap();
+        lake.publish(finished(lake, &run, "y"), PATH, &Expected::Absent, ours)
             .await
             .unwrap();
         let names: Vec<_> = home
@@ -269,16 +349,16 @@ mod tests {
         let run: RunId = "r".parse().unwrap();
         let (home, lakes) = lakes(&run).await;
         let lake = &lakes[0];
-        lake.publish(finished(lake, &run, "kept"), PATH, &Expected::Absent)
+        lake.publish(finished(lake, &run, "kept"), PATH, &Expected::Absent, ours)
             .await
             .unwrap();
         let sleeping = finished(lake, &run, "late");
-        lake.evict_staging(&run).await.unwrap();
+        lake.evict(&run, "t").await.unwrap();
         // A spill that is written late makes its own folder again, and that must not matter.
         std::fs::create_dir_all(lake.spill_dir(&run, None)).unwrap();
 
         assert_eq!(
-            lake.publish(sleeping, PATH, &Expected::Any).await.unwrap(),
+            lake.publish(sleeping, PATH, &Expected::Any, ours).await.unwrap(),
             Published::Conflict
         );
         assert_eq!(lake.remove(&run, PATH).await.unwrap(), Removed::Conflict);
@@ -293,7 +373,7 @@ mod tests {
         let run: RunId = "r".parse().unwrap();
         let (home, lakes) = lakes(&run).await;
         for lake in lakes {
-            lake.publish(finished(&lake, &run, "x"), PATH, &Expected::Absent)
+            lake.publish(finished(&lake, &run, "x"), PATH, &Expected::Absent, ours)
                 .await
                 .unwrap();
             assert_eq!(lake.remove(&run, PATH).await.unwrap(), Removed::Done);

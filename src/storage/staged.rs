@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::disk::{Leftover, StagedFile};
-use super::{RunId, Storage};
-use crate::error::Result;
+use super::spool::Spool;
+use super::{Content, RunId, Storage};
+use crate::error::{Error, Result};
 
 /// An object while it is written. Dropped unpublished it leaves nothing behind.
 pub struct StagedObject {
@@ -18,7 +18,7 @@ pub struct StagedObject {
 
 enum Sink {
     File(StagedFile),
-    Memory(Vec<u8>),
+    Spool(Spool),
 }
 
 /// An object that is complete and, on disk, synced. Dropped unpublished it leaves nothing behind.
@@ -29,13 +29,15 @@ pub struct FinishedObject {
 }
 
 pub(super) enum Body {
+    /// Renamed into place.
     File(Leftover),
-    Memory(Bytes),
+    /// Put into a bucket.
+    Content(Content),
 }
 
 impl Storage {
-    /// A new object of `run`: a file of its staging folder on disk, memory elsewhere (a temporary file for large objects comes
-    /// with the buckets).
+    /// A new object of `run`: a file of its staging folder on disk; memory, and beyond some size a file without a name, for a
+    /// bucket.
     ///
     /// # Errors
     ///
@@ -43,7 +45,7 @@ impl Storage {
     pub fn stage(&self, run: &RunId) -> Result<StagedObject> {
         let sink = match self.disk() {
             Some(disk) => Sink::File(disk.stage(run)?),
-            None => Sink::Memory(Vec::new()),
+            None => Sink::Spool(Spool::new(self.spool_dir())),
         };
         Ok(StagedObject {
             sink,
@@ -58,7 +60,7 @@ impl StagedObject {
     pub fn finish(self) -> Result<FinishedObject> {
         let body = match self.sink {
             Sink::File(file) => Body::File(file.finish()?),
-            Sink::Memory(bytes) => Body::Memory(Bytes::from(bytes)),
+            Sink::Spool(spool) => Body::Content(spool.finish().map_err(full)?),
         };
         Ok(FinishedObject {
             body,
@@ -72,7 +74,9 @@ impl Write for StagedObject {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let taken = match &mut self.sink {
             Sink::File(file) => file.write(buffer)?,
-            Sink::Memory(bytes) => bytes.write(buffer)?,
+            Sink::Spool(spool) => spool
+                .write(buffer)
+                .map_err(|cause| io::Error::new(cause.kind(), full(cause)))?,
         };
         self.digest.update(buffer.get(..taken).unwrap_or(buffer));
         self.bytes += taken as u64;
@@ -82,7 +86,7 @@ impl Write for StagedObject {
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
             Sink::File(file) => file.flush(),
-            Sink::Memory(bytes) => bytes.flush(),
+            Sink::Spool(spool) => spool.flush(),
         }
     }
 }
@@ -99,7 +103,14 @@ impl FinishedObject {
     }
 }
 
-fn hex(digest: &[u8]) -> String {
+/// The folder for temporary files, not the lake, is where it fails.
+fn full(cause: io::Error) -> Error {
+    let text = "cannot keep an object on its way in the folder for temporary files, name another with --temp-dir";
+    Error::storage(text).caused_by(cause)
+}
+
+/// Lowercase hexadecimal.
+pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -124,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_dropped_leaves_no_file() {
         let home = tempfile::tempdir().unwrap();
-        let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
+        let lake = Storage::at(home.path()).unwrap();
         let run: RunId = "r".parse().unwrap();
         lake.open_staging(&run, &Owner::current()).await.unwrap();
         let objects = home.path().join("_staging/r/objects");

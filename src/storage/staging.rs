@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 
 impl Storage {
     /// The folder for what `run` cannot keep in memory: below `temp_dir` when one is given, else in its staging folder on disk, else
-    /// in the system's folder for temporary files. It may not exist yet.
+    /// in the folder for temporary files. It may not exist yet.
     pub fn spill_dir(&self, run: &RunId, temp_dir: Option<&Path>) -> PathBuf {
         let named = |folder: PathBuf| folder.join(format!("cio2parquet-{run}"));
         match (temp_dir, self.disk()) {
             (Some(folder), _) => named(folder.to_owned()),
             (None, Some(disk)) => disk.spill_dir(run),
-            (None, None) => named(std::env::temp_dir()),
+            (None, None) => named(self.spool_dir().to_owned()),
         }
     }
 
@@ -34,9 +34,15 @@ impl Storage {
         self.in_staging("remove", run, Disk::close_staging).await
     }
 
-    /// Fences a run off: from now on nothing that it staged can be published, and it can neither stage nor remove.
-    pub async fn evict_staging(&self, run: &RunId) -> Result<()> {
-        self.in_staging("take over", run, Disk::evict).await
+    /// Fences a run off that held the table in `folder`. On disk nothing that it staged can be published from now on, and it can neither
+    /// stage nor remove; in a bucket its uploads in parts come to nothing, and conditions keep the rest away.
+    pub async fn evict(&self, run: &RunId, folder: &str) -> Result<()> {
+        self.in_staging("take over", run, Disk::evict).await?;
+        match self.abort_uploads(folder).await? {
+            0 => {}
+            count => tracing::info!("aborted {count} unfinished uploads below {}", self.place(folder)),
+        }
+        Ok(())
     }
 
     /// Removes what runs left behind whose owner `is_dead`; the number of folders. In a bucket nothing is ever left.
@@ -85,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn a_sweep_removes_what_the_dead_left_and_nothing_else() {
         let home = tempfile::tempdir().unwrap();
-        let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
+        let lake = Storage::at(home.path()).unwrap();
         for (run, owner) in [("dead", dead()), ("alive", Owner::current())] {
             lake.open_staging(&run.parse().unwrap(), &owner).await.unwrap();
         }
@@ -113,7 +119,7 @@ mod tests {
     #[tokio::test]
     async fn an_abandoned_creation_is_swept_but_not_one_under_way() {
         let home = tempfile::tempdir().unwrap();
-        let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
+        let lake = Storage::at(home.path()).unwrap();
         let folders = ["_manifest/t", "_rejected/t"].map(|folder| home.path().join(folder));
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
         for folder in &folders {
@@ -137,7 +143,7 @@ mod tests {
     #[tokio::test]
     async fn staging_is_closed_with_all_that_is_in_it_and_evicting_twice_is_fine() {
         let home = tempfile::tempdir().unwrap();
-        let lake = Storage::open(home.path().to_str().unwrap()).unwrap();
+        let lake = Storage::at(home.path()).unwrap();
         let run: RunId = "r".parse().unwrap();
         lake.open_staging(&run, &Owner::current()).await.unwrap();
         let spill = lake.spill_dir(&run, None);
@@ -145,7 +151,7 @@ mod tests {
         std::fs::write(spill.join("1"), "x").unwrap();
         lake.close_staging(&run).await.unwrap();
         lake.close_staging(&run).await.unwrap();
-        lake.evict_staging(&run).await.unwrap();
+        lake.evict(&run, "t").await.unwrap();
         assert_eq!(home.path().join("_staging").read_dir().unwrap().count(), 0);
     }
 

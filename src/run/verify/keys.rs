@@ -11,7 +11,7 @@ use super::partition::{Bench, unreadable};
 use super::sieve::Sieve;
 use crate::columnar::{key_hash, visit_keys};
 use crate::error::{Error, Result};
-use crate::run::stored::StoredObject;
+use crate::run::stored::Readable;
 use crate::stream::{Partition, Stream};
 
 /// What keeps equal keys of two partitions apart: nothing, unless the day is part of the table's key.
@@ -114,9 +114,9 @@ where
     let tasks = futures::stream::iter(subjects).map(|subject| {
         let (mut see, stream) = (visitor(subject), Arc::clone(stream));
         async move {
-            let object = StoredObject::open(&bench.lake.storage, &subject.info).await?;
+            let object = bench.lake.fetch(subject).await?;
             let work = move || {
-                visit_keys(&stream, object, |key, hash| see(Some((key, hash))))?;
+                visit_keys(&stream, Readable(object.content), |key, hash| see(Some((key, hash))))?;
                 see(None);
                 Ok(())
             };

@@ -6,12 +6,13 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::finding::{Finding, FindingKind, TableReport, VerifyReport};
+use super::objects::Subject;
 use super::table;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::tables;
 use crate::run::cpu::Cpu;
-use crate::storage::Storage;
 use crate::storage::layout::{parse_partition_path, validate_table_name};
+use crate::storage::{Storage, StoredObject};
 use crate::stream::Catalog;
 
 /// How a lake is verified.
@@ -49,6 +50,13 @@ impl fmt::Debug for Lake {
 const AUDIT: u64 = 16 << 20;
 
 impl Lake {
+    /// Reads a partition that was listed.
+    pub async fn fetch(&self, subject: &Subject) -> Result<StoredObject> {
+        let path = &subject.info.path;
+        let object = self.storage.fetch(path).await?;
+        object.ok_or_else(|| Error::storage(format!("{} is gone", self.storage.place(path))))
+    }
+
     /// How many partitions are read at once: one a thread, fewer when memory is short.
     pub fn side_by_side(&self) -> usize {
         let fit = usize::try_from(self.settings.memory / 4 / AUDIT).unwrap_or(usize::MAX);

@@ -11,7 +11,7 @@ use super::unfinished::Unfinished;
 use crate::columnar::{Audit, Fault, FaultKind, PartitionStats, Promise, audit};
 use crate::error::Result;
 use crate::manifest::PartitionFile;
-use crate::run::stored::StoredObject;
+use crate::run::stored::Readable;
 use crate::stream::Stream;
 
 /// What a partition is held against.
@@ -40,25 +40,29 @@ impl Bench<'_> {
     }
 
     async fn read(&self, subject: &Subject, sieve: &Arc<Mutex<Sieve>>) -> Result<(String, Audit)> {
-        let object = StoredObject::open(&self.lake.storage, &subject.info).await?;
-        let sha256 = object.sha256().await?;
-        let Some(stream) = self.stream.clone() else {
-            return Ok((sha256, Audit::default()));
-        };
+        let object = self.lake.fetch(subject).await?;
         let promise = Promise {
             day: subject.day,
             schema: subject.entry.as_ref().map(|entry| entry.schema),
         };
-        let (sieve, apart) = (Arc::clone(sieve), apart(&stream, &subject.info.path));
+        let (sieve, apart) = (
+            Arc::clone(sieve),
+            self.stream.as_ref().map(|stream| apart(stream, &subject.info.path)),
+        );
+        let stream = self.stream.clone();
         let work = move || {
+            let sha256 = object.sha256()?;
+            let Some(stream) = stream else {
+                return Ok((sha256, Audit::default()));
+            };
             let see = |hashes: &[u128]| {
                 let mut sieve = sieve.lock().unwrap_or_else(PoisonError::into_inner);
-                sieve.see(hashes.iter().map(|hash| hash ^ apart));
+                sieve.see(hashes.iter().map(|hash| hash ^ apart.unwrap_or_default()));
             };
-            Ok(audit(&stream, object, promise, see))
+            Ok((sha256, audit(&stream, Readable(object.content), promise, see)))
         };
         // What is damaged may make a decoder panic; that comes back as an error, and is told of this object.
-        Ok((sha256, self.lake.cpu.run(work).await?))
+        self.lake.cpu.run(work).await
     }
 
     fn judge(&self, subject: &Subject, sha256: &str, audit: &Audit) -> Vec<Finding> {

@@ -92,6 +92,7 @@ mod tests {
             path: String::new(),
             bytes: 0,
             etag: None,
+            version: None,
             modified: Some(at(second)),
         };
         let unfinished = Unfinished::of(&state(&["complete", "stopped"], true)).unwrap();

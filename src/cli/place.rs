@@ -1,0 +1,75 @@
+//! Where the lake is: `--to`, or the config file; and what else its store needs to know.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use super::config::Config;
+use super::settings::PATIENCE;
+use crate::error::{Error, Result};
+use crate::storage::{Destination, Storage};
+
+/// The part of a run's memory that objects on their way into a bucket may take.
+const UPLOADS: u64 = 8;
+
+/// The flags of every command that looks at a lake.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct PlaceArgs {
+    /// Where the lake is: a folder, or a file://, s3://, gs:// or az:// URL
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// A config file, for its `to` and `[storage]`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// The lake, and what the config file says of its store.
+    ///
+    /// # Errors
+    /// Input, when neither names a lake, or the file cannot be used.
+    pub fn destination(&self) -> Result<Destination> {
+        let config = Config::read_or_default(self.config.as_deref())?;
+        destination(self.to.as_deref(), &config)
+    }
+
+    /// Opens the lake for reading.
+    ///
+    /// # Errors
+    /// Input and Storage.
+    pub async fn open(&self) -> Result<Storage> {
+        Storage::open_existing(&self.destination()?).await
+    }
+}
+
+/// The lake that `to`, else the config file, names; variables of the stores are read here.
+///
+/// # Errors
+/// Input, when neither names one.
+pub fn destination(to: Option<&str>, config: &Config) -> Result<Destination> {
+    let to = to.or(config.to.as_deref());
+    let to = to.ok_or_else(|| {
+        Error::input("no lake is named; say --to FOLDER or --to s3://BUCKET/PATH, or `to` in a config file")
+    })?;
+    let storage = &config.storage;
+    Ok(Destination {
+        endpoint: storage.endpoint.clone(),
+        region: storage.region.clone(),
+        path_style: storage.path_style,
+        profile: storage.profile.clone(),
+        environment: Destination::variables(),
+        patience: PATIENCE,
+        ..Destination::new(to)
+    })
+}
+
+/// The same for a run with `memory` bytes in all, that keeps what does not fit in `temp_dir`.
+pub fn for_run(destination: Destination, memory: u64, temp_dir: Option<PathBuf>, patience: Duration) -> Destination {
+    Destination {
+        memory: memory / UPLOADS,
+        temp_dir,
+        patience,
+        ..destination
+    }
+}

@@ -1,0 +1,92 @@
+//! A container of Azure Blob Storage: whose keys open it.
+
+use std::sync::Arc;
+
+use object_store::ClientConfigKey;
+use object_store::azure::{AzureConfigKey as Key, AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder};
+
+use super::credentials::{brief, patient, prove};
+use super::destination::{BucketPlace, Destination, endpoint};
+use crate::error::{Error, Result};
+
+const ACCOUNT: &str = "AZURE_STORAGE_ACCOUNT_NAME";
+const NO_KEYS: &str = "set AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_TOKEN, or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, or let the machine have an identity";
+
+/// What is decided here, whatever the environment says.
+const OURS: [Key; 4] = [
+    Key::ContainerName,
+    Key::Endpoint,
+    Key::UseEmulator,
+    Key::Client(ClientConfigKey::AllowHttp),
+];
+
+/// Finds the account, the address and the keys, and proves that there are any.
+///
+/// # Errors
+///
+/// Input, naming the setting; nothing of the container itself was asked.
+pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<MicrosoftAzure> {
+    let account = destination
+        .variable(ACCOUNT)
+        .or(destination.variable("AZURE_STORAGE_ACCOUNT"));
+    let account = account.ok_or_else(|| Error::input(format!("no storage account for {place}: set {ACCOUNT}")))?;
+    let mut builder = MicrosoftAzureBuilder::new().with_container_name(&place.bucket);
+    let of_azure = destination
+        .environment
+        .iter()
+        .filter(|(name, _)| name.starts_with("AZURE_"));
+    for (name, value) in of_azure {
+        let key = name.to_ascii_lowercase().parse::<Key>().ok();
+        if let Some(key) = key.filter(|key| !OURS.contains(key)) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    builder = builder.with_account(account);
+    let said = destination
+        .endpoint
+        .as_deref()
+        .map(|text| ("the storage endpoint", text));
+    let variable = || {
+        Some((
+            "AZURE_STORAGE_ENDPOINT",
+            destination.variable("AZURE_STORAGE_ENDPOINT")?,
+        ))
+    };
+    if let Some((setting, text)) = said.or_else(variable) {
+        let (url, plain) = endpoint(setting, text)?;
+        builder = builder
+            .with_endpoint(url.as_str().trim_end_matches('/').to_owned())
+            .with_config(Key::Client(ClientConfigKey::AllowHttp), plain.to_string());
+    }
+    let provider = keys(&builder, destination).await?;
+    let built = builder
+        .with_credentials(provider)
+        .with_retry(patient(destination.patience))
+        .build();
+    built.map_err(|cause| Error::input(format!("the settings for {place} cannot be used")).caused_by(cause))
+}
+
+/// The keys in the order in which the client looks for them, named so that a person knows which ones were taken.
+async fn keys(builder: &MicrosoftAzureBuilder, destination: &Destination) -> Result<AzureCredentialProvider> {
+    let set = |names: &[&str]| names.iter().all(|name| destination.variable(name).is_some());
+    let from = if set(&["AZURE_STORAGE_TOKEN"]) {
+        "the token in AZURE_STORAGE_TOKEN"
+    } else if set(&["AZURE_STORAGE_ACCOUNT_KEY"]) || set(&["AZURE_STORAGE_ACCESS_KEY"]) {
+        "the key in AZURE_STORAGE_ACCOUNT_KEY"
+    } else if set(&["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"]) {
+        "the workload identity in AZURE_FEDERATED_TOKEN_FILE"
+    } else if set(&["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"]) {
+        "the application in AZURE_CLIENT_ID"
+    } else if set(&["AZURE_STORAGE_SAS_TOKEN"]) || set(&["AZURE_STORAGE_SAS_KEY"]) {
+        "the signature in AZURE_STORAGE_SAS_TOKEN"
+    } else if set(&["AZURE_USE_AZURE_CLI"]) {
+        "the login of the az tool"
+    } else {
+        "there are no credentials for Azure in the environment, and the machine's identity"
+    };
+    let built = builder.clone().with_retry(brief()).build();
+    let built = built.map_err(|cause| Error::input(format!("{from} cannot be used: {NO_KEYS}")).caused_by(cause))?;
+    let provider = Arc::clone(built.credentials());
+    prove(&provider, from, NO_KEYS).await?;
+    Ok(provider)
+}

@@ -1,0 +1,201 @@
+//! Multipart uploads that nobody completed: found and aborted, for a store keeps (and charges for) their parts until somebody does.
+
+use std::time::Duration;
+
+use object_store::aws::AmazonS3;
+use object_store::gcp::GoogleCloudStorage;
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer};
+use reqwest::{Client, Method, StatusCode};
+use serde::Deserialize;
+use url::Url;
+
+use super::destination::{BucketPlace, Destination};
+use super::failure::failed;
+use super::{Storage, gcs};
+use crate::error::{Error, Result};
+
+/// How long the address of a list of uploads is good for.
+const VALID: Duration = Duration::from_mins(5);
+
+/// A list holds 1,000 uploads; more than this many lists mean that aborting them does not make them go away.
+const LISTS: usize = 100;
+
+/// Lists and aborts the uploads of a bucket, which `object_store` cannot.
+pub(super) struct Uploads {
+    store: Store,
+    prefix: Path,
+    client: Client,
+}
+
+enum Store {
+    S3(AmazonS3),
+    Gcs { store: GoogleCloudStorage, bucket: Url },
+}
+
+/// The answer to `GET ?uploads`, which Google's XML interface shares with S3.
+#[derive(Deserialize)]
+struct Listing {
+    #[serde(rename = "Upload", default)]
+    uploads: Vec<Upload>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Upload {
+    key: String,
+    upload_id: String,
+}
+
+impl Storage {
+    /// Aborts every upload that was begun below `folder` and not completed; how many.
+    ///
+    /// Nothing to do on a disk, where staging folders are swept, and where a store forgets unfinished uploads by itself.
+    ///
+    /// # Errors
+    ///
+    /// Storage, when they cannot be listed.
+    pub async fn abort_uploads(&self, folder: &str) -> Result<usize> {
+        let Some(uploads) = self.uploads() else { return Ok(0) };
+        let aborted = uploads.abort_below(folder).await;
+        aborted.map_err(|cause| failed("list the unfinished uploads of", &self.place(folder), cause))
+    }
+
+    /// How many uploads were begun below `folder` and not completed; `None` where a store keeps none.
+    ///
+    /// # Errors
+    ///
+    /// Storage, when they cannot be listed.
+    pub async fn count_uploads(&self, folder: &str) -> Result<Option<usize>> {
+        let Some(uploads) = self.uploads() else { return Ok(None) };
+        let found = uploads.list(folder).await;
+        let found = found.map_err(|cause| failed("list the unfinished uploads of", &self.place(folder), cause))?;
+        Ok(Some(found.len()))
+    }
+}
+
+impl Uploads {
+    pub(super) fn s3(store: AmazonS3, place: &BucketPlace) -> Self {
+        Self {
+            store: Store::S3(store),
+            prefix: place.prefix.clone(),
+            client: Client::new(),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// Input, for an address that is none.
+    pub(super) fn gcs(store: GoogleCloudStorage, place: &BucketPlace, destination: &Destination) -> Result<Self> {
+        let base = gcs::base_url(destination)?.map_or("https://storage.googleapis.com".to_owned(), |(url, _)| url);
+        let bucket = format!("{}/{}", base.trim_end_matches('/'), place.bucket);
+        let bucket =
+            Url::parse(&bucket).map_err(|cause| Error::input(format!("{bucket} is no URL")).caused_by(cause))?;
+        Ok(Self {
+            store: Store::Gcs { store, bucket },
+            prefix: place.prefix.clone(),
+            client: Client::new(),
+        })
+    }
+
+    async fn abort_below(&self, folder: &str) -> object_store::Result<usize> {
+        let mut aborted = 0;
+        for _ in 0..LISTS {
+            let found = self.list(folder).await?;
+            if found.is_empty() {
+                break;
+            }
+            for upload in &found {
+                self.abort(upload).await?;
+            }
+            aborted += found.len();
+        }
+        Ok(aborted)
+    }
+
+    async fn abort(&self, upload: &Upload) -> object_store::Result<()> {
+        let path = Path::parse(&upload.key)?;
+        let aborted = match &self.store {
+            Store::S3(store) => store.abort_multipart(&path, &upload.upload_id).await,
+            Store::Gcs { store, .. } => store.abort_multipart(&path, &upload.upload_id).await,
+        };
+        match aborted {
+            // Somebody else aborted or completed it.
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn list(&self, folder: &str) -> object_store::Result<Vec<Upload>> {
+        let below = self
+            .prefix
+            .parts()
+            .chain(Path::parse(folder)?.parts())
+            .collect::<Path>();
+        let prefix = format!("{below}/");
+        let request = match &self.store {
+            Store::S3(store) => {
+                let query = [("uploads", ""), ("prefix", prefix.as_str())];
+                let options = SignedUrlOptions::default().with_query(query);
+                let url = store
+                    .signed_url_opts(Method::GET, &Path::default(), VALID, &options)
+                    .await?;
+                self.client.get(url)
+            }
+            Store::Gcs { store, bucket } => {
+                let credential = store.credentials().get_credential().await?;
+                let request = self
+                    .client
+                    .get(bucket.clone())
+                    .query(&[("uploads", ""), ("prefix", &prefix)]);
+                if credential.bearer.is_empty() {
+                    request
+                } else {
+                    request.bearer_auth(&credential.bearer)
+                }
+            }
+        };
+        let answer = request.send().await.map_err(|cause| unreadable(cause.without_url()))?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|cause| unreadable(cause.without_url()))?;
+        if status != StatusCode::OK {
+            return Err(unreadable(format!("the store answered {status}: {text}")));
+        }
+        let listing: Listing = quick_xml::de::from_str(&text).map_err(unreadable)?;
+        Ok(listing.uploads)
+    }
+}
+
+fn unreadable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "the list of uploads",
+        source: cause.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_may_hold_none_one_or_many() {
+        let read = |inside: &str| {
+            let text = format!(
+                "<?xml version=\"1.0\"?><ListMultipartUploadsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Bucket>b</Bucket>{inside}<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
+            );
+            quick_xml::de::from_str::<Listing>(&text).unwrap().uploads
+        };
+        let upload = |id: &str| {
+            format!(
+                "<Upload><Key>lake/t/part-0.parquet</Key><UploadId>{id}</UploadId><Initiator><ID>x</ID></Initiator></Upload>"
+            )
+        };
+        assert_eq!(read(""), []);
+        let ids: Vec<_> = read(&(upload("1") + &upload("2")))
+            .into_iter()
+            .map(|upload| upload.upload_id)
+            .collect();
+        assert_eq!(ids, ["1", "2"]);
+    }
+}
