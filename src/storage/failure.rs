@@ -76,7 +76,7 @@ fn of_answer(answer: &Answer) -> String {
             "the store is overloaded: give the same command again later"
         }
         (_, 401) => "the store does not take the credentials: look at them",
-        (_, 403) => "the credentials have no right to: let them list, read, write and delete there",
+        (_, 403) => "the credentials have no right to do that: let them list, read, write and delete there",
         (_, 404) => "there is no such bucket: look at --to, or make the bucket first",
         (_, 500..) => "the store failed: give the same command again later",
         _ => return String::new(),
@@ -104,7 +104,7 @@ mod tests {
             )
         };
         for (status, code, part) in [
-            ("403 Forbidden", "AccessDenied", "no right to"),
+            ("403 Forbidden", "AccessDenied", "no right to do that"),
             ("403 Forbidden", "InvalidAccessKeyId", "does not know this key"),
             ("403 Forbidden", "SignatureDoesNotMatch", "secret"),
             ("400 Bad Request", "ExpiredToken", "have expired"),
