@@ -58,8 +58,16 @@ impl Storage {
     /// Storage, when they cannot be listed.
     pub async fn abort_uploads(&self, folder: &str) -> Result<usize> {
         let Some(uploads) = self.uploads() else { return Ok(0) };
-        let aborted = uploads.abort_below(folder).await;
+        let aborted = uploads.abort(&format!("{folder}/")).await;
         aborted.map_err(|cause| failed("list the unfinished uploads of", &self.place(folder), cause))
+    }
+
+    /// Aborts every upload of the object at `path`; how many.
+    pub(super) async fn abort_uploads_of(&self, path: &Path) -> object_store::Result<usize> {
+        match self.uploads() {
+            Some(uploads) => uploads.abort(path.as_ref()).await,
+            None => Ok(0),
+        }
     }
 
     /// How many uploads were begun below `folder` and not completed; `None` where a store keeps none.
@@ -69,7 +77,7 @@ impl Storage {
     /// Storage, when they cannot be listed.
     pub async fn count_uploads(&self, folder: &str) -> Result<Option<usize>> {
         let Some(uploads) = self.uploads() else { return Ok(None) };
-        let found = uploads.list(folder).await;
+        let found = uploads.list(&format!("{folder}/")).await;
         let found = found.map_err(|cause| failed("list the unfinished uploads of", &self.place(folder), cause))?;
         Ok(Some(found.len()))
     }
@@ -99,22 +107,23 @@ impl Uploads {
         })
     }
 
-    async fn abort_below(&self, folder: &str) -> object_store::Result<usize> {
+    /// Aborts what was begun at paths of the lake that start with `start`.
+    async fn abort(&self, start: &str) -> object_store::Result<usize> {
         let mut aborted = 0;
         for _ in 0..LISTS {
-            let found = self.list(folder).await?;
+            let found = self.list(start).await?;
             if found.is_empty() {
                 break;
             }
             for upload in &found {
-                self.abort(upload).await?;
+                self.abort_one(upload).await?;
             }
             aborted += found.len();
         }
         Ok(aborted)
     }
 
-    async fn abort(&self, upload: &Upload) -> object_store::Result<()> {
+    async fn abort_one(&self, upload: &Upload) -> object_store::Result<()> {
         let path = Path::parse(&upload.key)?;
         let aborted = match &self.store {
             Store::S3(store) => store.abort_multipart(&path, &upload.upload_id).await,
@@ -127,13 +136,11 @@ impl Uploads {
         }
     }
 
-    async fn list(&self, folder: &str) -> object_store::Result<Vec<Upload>> {
-        let below = self
-            .prefix
-            .parts()
-            .chain(Path::parse(folder)?.parts())
-            .collect::<Path>();
-        let prefix = format!("{below}/");
+    async fn list(&self, start: &str) -> object_store::Result<Vec<Upload>> {
+        let prefix = match self.prefix.as_ref() {
+            "" => start.to_owned(),
+            lake => format!("{lake}/{start}"),
+        };
         let request = match &self.store {
             Store::S3(store) => {
                 let query = [("uploads", ""), ("prefix", prefix.as_str())];
