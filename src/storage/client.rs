@@ -14,7 +14,7 @@ use reqwest::StatusCode;
 pub(super) const KNOCK: Duration = Duration::from_secs(5);
 
 /// A store answers a request, with the largest body that is put at once, within this.
-const ANSWER: Duration = Duration::from_mins(2);
+pub(super) const ANSWER: Duration = Duration::from_mins(2);
 
 /// Signatures of a repeated request age with it.
 const LONGEST: Duration = Duration::from_mins(3);
@@ -117,5 +117,51 @@ impl HttpService for Client {
             *response.status_mut() = instead;
         }
         Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::client::{HttpErrorKind, HttpResponseBody};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Answers(u16);
+
+    #[async_trait]
+    impl HttpService for Answers {
+        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            let mut response = HttpResponse::new(HttpResponseBody::from(bytes::Bytes::new()));
+            *response.status_mut() = StatusCode::from_u16(self.0).unwrap();
+            Ok(response)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_final_is_not_asked_again_and_still_called_by_its_name() {
+        for (status, is_final) in [(200, false), (503, false), (501, true), (507, true)] {
+            let client = Client(HttpClient::new(Answers(status)));
+            let request = HttpRequest::new(object_store::client::HttpRequestBody::empty());
+            let handed_on = client.call(request).await.unwrap().status();
+            assert_eq!(handed_on.is_server_error(), status >= 500 && !is_final, "{status}");
+            assert_eq!(answered(handed_on.as_u16()), status);
+        }
+    }
+
+    #[test]
+    fn a_request_without_an_answer_is_told_from_a_refusal_however_deep() {
+        let lost = HttpError::new(HttpErrorKind::Interrupted, std::io::Error::other("reset"));
+        let wrapped = |source: Box<dyn StdError + Send + Sync>| object_store::Error::Generic { store: "S3", source };
+        assert!(is_unanswered(&wrapped(Box::new(wrapped(Box::new(lost))))));
+        assert!(!is_unanswered(&wrapped("status code: 403".into())));
+    }
+
+    #[tokio::test]
+    async fn nobody_asks_again_for_ever() {
+        assert!(!Again::within(Duration::ZERO).wait().await);
+        let mut again = Again::within(Duration::from_millis(150));
+        assert!(again.wait().await);
+        while again.wait().await {}
     }
 }

@@ -128,7 +128,7 @@ impl Storage {
         let (store, uploads): (Arc<dyn ObjectStore>, _) = match place.provider {
             Provider::S3 => {
                 let store = s3::open(place, destination).await?;
-                let uploads = Uploads::s3(store.clone(), place);
+                let uploads = Uploads::s3(store.clone(), place)?;
                 (Arc::new(store), Some(uploads))
             }
             Provider::Gcs => {

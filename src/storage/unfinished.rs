@@ -11,6 +11,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
+use super::client::{ANSWER, KNOCK};
 use super::destination::{BucketPlace, Destination};
 use super::failure::failed;
 use super::{Storage, gcs};
@@ -84,17 +85,20 @@ impl Storage {
 }
 
 impl Uploads {
-    pub(super) fn s3(store: AmazonS3, place: &BucketPlace) -> Self {
-        Self {
+    /// # Errors
+    ///
+    /// Internal, when no client can be made.
+    pub(super) fn s3(store: AmazonS3, place: &BucketPlace) -> Result<Self> {
+        Ok(Self {
             store: Store::S3(store),
             prefix: place.prefix.clone(),
-            client: Client::new(),
-        }
+            client: client()?,
+        })
     }
 
     /// # Errors
     ///
-    /// Input, for an address that is none.
+    /// Input, for an address that is none; Internal, when no client can be made.
     pub(super) fn gcs(store: GoogleCloudStorage, place: &BucketPlace, destination: &Destination) -> Result<Self> {
         let base = gcs::base_url(destination)?.map_or("https://storage.googleapis.com".to_owned(), |(url, _)| url);
         let bucket = format!("{}/{}", base.trim_end_matches('/'), place.bucket);
@@ -103,7 +107,7 @@ impl Uploads {
         Ok(Self {
             store: Store::Gcs { store, bucket },
             prefix: place.prefix.clone(),
-            client: Client::new(),
+            client: client()?,
         })
     }
 
@@ -172,6 +176,11 @@ impl Uploads {
         let listing: Listing = quick_xml::de::from_str(&text).map_err(unreadable)?;
         Ok(listing.uploads)
     }
+}
+
+fn client() -> Result<Client> {
+    let client = Client::builder().connect_timeout(KNOCK).timeout(ANSWER).build();
+    client.map_err(|cause| Error::internal("cannot make an HTTP client").caused_by(cause))
 }
 
 fn unreadable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {
