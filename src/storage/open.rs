@@ -128,7 +128,7 @@ impl Storage {
         let (store, uploads): (Arc<dyn ObjectStore>, _) = match place.provider {
             Provider::S3 => {
                 let store = s3::open(place, destination).await?;
-                let uploads = Uploads::s3(store.clone(), place)?;
+                let uploads = Uploads::s3(store.clone(), place, destination)?;
                 (Arc::new(store), Some(uploads))
             }
             Provider::Gcs => {
@@ -140,12 +140,20 @@ impl Storage {
             Provider::Azure => (Arc::new(azure::open(place, destination).await?), None),
         };
         let store = Arc::new(PrefixStore::new(store, place.prefix.clone()));
+        let spool_dir = destination.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        std::fs::create_dir_all(&spool_dir).map_err(|cause| {
+            failed(
+                "make the folder for temporary files",
+                &spool_dir.display().to_string(),
+                cause,
+            )
+        })?;
         let means = Means {
             disk: None,
             uploads,
             upload_memory: destination.memory,
             one_put: destination.one_put.unwrap_or(u64::MAX).min(destination.memory),
-            spool_dir: destination.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
+            spool_dir,
             patience: destination.patience,
         };
         let lake = Self::new(store, place.to_string(), means);

@@ -7,11 +7,11 @@ use object_store::gcp::GoogleCloudStorage;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use super::client::{ANSWER, KNOCK};
+use super::client::{ANSWER, Again, KNOCK};
 use super::destination::{BucketPlace, Destination};
 use super::failure::failed;
 use super::{Storage, gcs};
@@ -28,6 +28,7 @@ pub(super) struct Uploads {
     store: Store,
     prefix: Path,
     client: Client,
+    patience: Duration,
 }
 
 enum Store {
@@ -88,11 +89,12 @@ impl Uploads {
     /// # Errors
     ///
     /// Internal, when no client can be made.
-    pub(super) fn s3(store: AmazonS3, place: &BucketPlace) -> Result<Self> {
+    pub(super) fn s3(store: AmazonS3, place: &BucketPlace, destination: &Destination) -> Result<Self> {
         Ok(Self {
             store: Store::S3(store),
             prefix: place.prefix.clone(),
             client: client()?,
+            patience: destination.patience,
         })
     }
 
@@ -108,6 +110,7 @@ impl Uploads {
             store: Store::Gcs { store, bucket },
             prefix: place.prefix.clone(),
             client: client()?,
+            patience: destination.patience,
         })
     }
 
@@ -145,10 +148,30 @@ impl Uploads {
             "" => start.to_owned(),
             lake => format!("{lake}/{start}"),
         };
-        let request = match &self.store {
+        let mut again = Again::within(self.patience);
+        loop {
+            let sent = self.request(&prefix).await?.send().await;
+            let answer = match sent {
+                Ok(answer) => answer,
+                Err(_) if again.wait().await => continue,
+                Err(cause) => return Err(unreadable(cause.without_url())),
+            };
+            let status = answer.status();
+            let text = answer.text().await.map_err(|cause| unreadable(cause.without_url()))?;
+            if status == StatusCode::OK {
+                let listing: Listing = quick_xml::de::from_str(&text).map_err(unreadable)?;
+                return Ok(listing.uploads);
+            }
+            if !status.is_server_error() || !again.wait().await {
+                return Err(unreadable(format!("status code: {status}: {text}")));
+            }
+        }
+    }
+
+    async fn request(&self, prefix: &str) -> object_store::Result<RequestBuilder> {
+        Ok(match &self.store {
             Store::S3(store) => {
-                let query = [("uploads", ""), ("prefix", prefix.as_str())];
-                let options = SignedUrlOptions::default().with_query(query);
+                let options = SignedUrlOptions::default().with_query([("uploads", ""), ("prefix", prefix)]);
                 let url = store
                     .signed_url_opts(Method::GET, &Path::default(), VALID, &options)
                     .await?;
@@ -156,25 +179,14 @@ impl Uploads {
             }
             Store::Gcs { store, bucket } => {
                 let credential = store.credentials().get_credential().await?;
-                let request = self
-                    .client
-                    .get(bucket.clone())
-                    .query(&[("uploads", ""), ("prefix", &prefix)]);
-                if credential.bearer.is_empty() {
-                    request
-                } else {
-                    request.bearer_auth(&credential.bearer)
+                let request = self.client.get(bucket.clone());
+                let request = request.query(&[("uploads", ""), ("prefix", prefix)]);
+                match credential.bearer.as_str() {
+                    "" => request,
+                    bearer => request.bearer_auth(bearer),
                 }
             }
-        };
-        let answer = request.send().await.map_err(|cause| unreadable(cause.without_url()))?;
-        let status = answer.status();
-        let text = answer.text().await.map_err(|cause| unreadable(cause.without_url()))?;
-        if status != StatusCode::OK {
-            return Err(unreadable(format!("the store answered {status}: {text}")));
-        }
-        let listing: Listing = quick_xml::de::from_str(&text).map_err(unreadable)?;
-        Ok(listing.uploads)
+        })
     }
 }
 
