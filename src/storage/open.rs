@@ -115,6 +115,25 @@ impl Storage {
     }
 
     async fn bucket(place: &BucketPlace, destination: &Destination) -> Result<Self> {
+        let lake = Self::unlisted(place, destination).await?;
+        lake.look()
+            .await
+            .map_err(|cause| failed("open", &place.to_string(), cause))?;
+        Ok(lake)
+    }
+
+    /// The cheapest request that shows whether name, key and region are right.
+    pub(super) async fn look(&self) -> object_store::Result<()> {
+        let listed = self.store().list_with_delimiter(Some(&Prefix::from(MANIFEST))).await;
+        listed.map(drop)
+    }
+
+    /// A bucket that nothing was asked of yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Storage::open`].
+    pub(super) async fn unlisted(place: &BucketPlace, destination: &Destination) -> Result<Self> {
         // The first one in a process counts, and it is always this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (store, uploads): (Arc<dyn ObjectStore>, _) = match place.provider {
@@ -133,10 +152,8 @@ impl Storage {
         };
         let store = Arc::new(PrefixStore::new(store, place.prefix.clone()));
         let temp_dir = destination.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let lake = Self::new(store, None, uploads, place.to_string(), destination.memory, temp_dir);
-        let listed = lake.store().list_with_delimiter(Some(&Prefix::from(MANIFEST))).await;
-        listed.map_err(|cause| failed("open", &place.to_string(), cause))?;
-        Ok(lake)
+        let location = place.to_string();
+        Ok(Self::new(store, None, uploads, location, destination.memory, temp_dir))
     }
 
     fn new(
