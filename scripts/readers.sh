@@ -5,17 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-venv=.venv
-requirements=tests/readers/requirements.txt
-stamp="$venv/requirements.sha256"
-
-if [ ! -x "$venv/bin/python" ]; then
-  "${PYTHON:-python3.11}" -m venv "$venv"
-fi
-if ! sha256sum --check --status "$stamp" 2>/dev/null; then
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
-  sha256sum "$requirements" >"$stamp"
-fi
+scripts/tools.sh
 
 if [ -z "${BIN:-}" ]; then
   cargo build --locked --release
@@ -24,6 +14,6 @@ fi
 BIN=$(realpath "$BIN")
 export BIN
 
-python=$PWD/$venv/bin/python
+python=$PWD/.venv/bin/python
 cd tests/readers
 exec "$python" -B -m pytest -q -p no:cacheprovider "$@"

@@ -1,7 +1,6 @@
 //! Where the lake is: `--to`, or the config file; and what else its store needs to know.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
@@ -64,12 +63,7 @@ pub fn destination(to: Option<&str>, config: &Config) -> Result<Destination> {
     })
 }
 
-/// The same for a run with `memory` bytes in all, that keeps what does not fit in `temp_dir`.
-pub fn for_run(destination: Destination, memory: u64, temp_dir: Option<PathBuf>, patience: Duration) -> Destination {
-    Destination {
-        memory: memory / UPLOADS,
-        temp_dir,
-        patience,
-        ..destination
-    }
+/// The part of `memory`, a run's bytes in all, that objects on their way into a bucket may take.
+pub fn for_uploads(memory: u64) -> u64 {
+    memory / UPLOADS
 }

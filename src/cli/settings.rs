@@ -27,10 +27,11 @@ pub(super) const LEASE: Duration = Duration::from_secs(600);
 /// How often a scan commits at least.
 pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(60);
 
-/// Spans that only tests change, in seconds; `CONTRIBUTING.md` tells what each does.
-const FOR_TESTS: [&str; 3] = [
+/// What only tests change, mostly in seconds; `CONTRIBUTING.md` tells what each does.
+const FOR_TESTS: [&str; 4] = [
     "CIO2PARQUET_COMMIT_SECONDS",
     "CIO2PARQUET_LEASE_SECONDS",
+    "CIO2PARQUET_ONE_PUT_BYTES",
     "CIO2PARQUET_PATIENCE_SECONDS",
 ];
 
@@ -53,11 +54,20 @@ impl Environment {
     }
 
     pub(super) fn seconds(&self, name: &str, default: Duration) -> Result<Duration> {
-        let Some(text) = self.get(name) else { return Ok(default) };
-        let seconds = text
-            .parse()
-            .map_err(|e| Error::input(format!("{name} is {text:?}, not a number of seconds")).caused_by(e));
-        seconds.map(Duration::from_secs)
+        let seconds = self.number(name, "seconds")?;
+        Ok(seconds.map_or(default, Duration::from_secs))
+    }
+
+    fn bytes(&self, name: &str) -> Result<Option<u64>> {
+        self.number(name, "bytes")
+    }
+
+    fn number(&self, name: &str, of: &str) -> Result<Option<u64>> {
+        let number = self.get(name).map(|text| {
+            let number = text.parse::<u64>();
+            number.map_err(|e| Error::input(format!("{name} is {text:?}, not a number of {of}")).caused_by(e))
+        });
+        number.transpose()
     }
 }
 
@@ -107,7 +117,13 @@ impl Settings {
                 commit_every: environment.seconds("CIO2PARQUET_COMMIT_SECONDS", COMMIT_EVERY)?,
                 lease: environment.seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,
             },
-            destination: place::for_run(destination, memory, args.temp_dir.clone(), source.patience),
+            destination: Destination {
+                memory: place::for_uploads(memory),
+                one_put: environment.bytes("CIO2PARQUET_ONE_PUT_BYTES")?,
+                temp_dir: args.temp_dir.clone(),
+                patience: source.patience,
+                ..destination
+            },
             source,
             max_duration: args
                 .max_duration

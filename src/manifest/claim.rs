@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::version::{Creation, Version, highest_after, newest, tables};
-use super::writer::{Clock, Holder};
+use super::version::{Creation, Version, highest_after, newest_listed, tables};
+use super::writer::{Claimed, Clock, Holder};
 use super::{Claim, TableState, TableWriter};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::storage::layout::version_path;
-use crate::storage::{Created, Owner, RunId, Storage};
+use crate::storage::{Created, ObjectInfo, Owner, RunId, Storage};
 
 /// How often others may get ahead before it looks as if the store did not work.
 const ROUNDS: u32 = 100;
@@ -99,7 +99,7 @@ struct Claiming<'a> {
 impl Claiming<'_> {
     async fn run(self) -> Result<ClaimOutcome> {
         for _ in 0..ROUNDS {
-            let (number, state) = self.look().await?;
+            let (number, state, listed) = self.look().await?;
             pass(Step::TableSeen);
             let in_the_way = state.claim.clone().filter(|claim| claim.run != self.holder.run);
             if let Some(claim) = &in_the_way {
@@ -109,9 +109,14 @@ impl Claiming<'_> {
                 self.storage.evict(&claim.run, &self.initial.table).await?;
                 pass(Step::RunEvicted);
             }
-            if let Some(version) = self.create(number + 1, state).await? {
-                let storage = self.storage.clone();
-                let writer = TableWriter::new(storage, self.clock, self.holder, version, in_the_way);
+            if let Some((version, proven_at)) = self.create(number + 1, state).await? {
+                let claimed = Claimed {
+                    version,
+                    proven_at,
+                    listed,
+                    taken_over: in_the_way,
+                };
+                let writer = TableWriter::new(self.storage.clone(), self.clock, self.holder, claimed);
                 return Ok(ClaimOutcome::Claimed(writer));
             }
         }
@@ -121,10 +126,11 @@ impl Claiming<'_> {
         )))
     }
 
-    async fn look(&self) -> Result<(u64, TableState)> {
-        let Some(version) = newest(self.storage, &self.initial.table).await? else {
+    async fn look(&self) -> Result<(u64, TableState, Vec<ObjectInfo>)> {
+        let (newest, listed) = newest_listed(self.storage, &self.initial.table).await?;
+        let Some(version) = newest else {
             self.refuse_twin().await?;
-            return Ok((0, self.initial.clone()));
+            return Ok((0, self.initial.clone(), listed));
         };
         let (stored, wanted) = (&version.state.stream, &self.initial.stream);
         if stored != wanted {
@@ -133,7 +139,7 @@ impl Claiming<'_> {
                 self.initial.table
             )));
         }
-        Ok((version.number, version.state))
+        Ok((version.number, version.state, listed))
     }
 
     /// A new table whose name differs from another's in capitals only: engines, and some file systems, take the two for one.
@@ -154,8 +160,8 @@ impl Claiming<'_> {
         self.take_over || (self.clock)() >= claim.until || claim.owner.is_dead()
     }
 
-    /// The version that says that the table is ours; `None` when another run was quicker.
-    async fn create(&self, number: u64, mut state: TableState) -> Result<Option<Version>> {
+    /// The version that says that the table is ours, and when that was proven; `None` when another run was quicker.
+    async fn create(&self, number: u64, mut state: TableState) -> Result<Option<(Version, Timestamp)>> {
         let now = (self.clock)();
         state.claim = Some(self.holder.claim(now));
         let version = Version {
@@ -168,11 +174,12 @@ impl Claiming<'_> {
             return Ok(None);
         }
         self.prove(&version).await?;
+        let proven_at = (self.clock)();
         if highest_after(self.storage, &version.state.table, number)
             .await?
             .is_none()
         {
-            return Ok(Some(version));
+            return Ok(Some((version, proven_at)));
         }
         // With the one before it gone, it stands in a hole; else it is part of the chain, and somebody has taken over from it.
         let before = version_path(&version.state.table, version.number - 1);
@@ -182,21 +189,27 @@ impl Claiming<'_> {
         Ok(None)
     }
 
-    /// A store that lets a version be created twice lets two runs write the same table.
+    /// A store that lets a version be created twice, or an object be replaced that is not the one that was read, lets two runs write
+    /// the same table. The same bytes are written, so that nothing is lost when it does.
     async fn prove(&self, version: &Version) -> Result<()> {
-        if self.storage.creates_conditionally() {
+        if self.storage.heeds_conditions() {
             return Ok(());
         }
         let path = version_path(&version.state.table, version.number);
-        match self.storage.create(&path, version.encode()?).await? {
-            Created::Exists => {
-                self.storage.saw_conditional_create();
-                Ok(())
-            }
-            Created::Done => Err(Error::storage(format!(
-                "{} cannot create an object only if it is absent, which keeps two runs apart: use a store with conditional writes",
+        let bytes = version.encode()?;
+        let without = |what: &str| {
+            Error::storage(format!(
+                "{} {what}, which keeps two runs apart: use a store with conditional writes",
                 self.storage
-            ))),
+            ))
+        };
+        if self.storage.create(&path, bytes.clone()).await? == Created::Done {
+            return Err(without("cannot create an object only if it is absent"));
         }
+        if !self.storage.refuses_outdated(&path, bytes).await? {
+            return Err(without("cannot replace an object only if it is the one that was read"));
+        }
+        self.storage.saw_conditions();
+        Ok(())
     }
 }

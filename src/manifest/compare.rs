@@ -75,9 +75,14 @@ fn judge(info: &ObjectInfo, entry: Option<&PartitionFile>) -> Option<DifferenceK
         return Some(DifferenceKind::Changed);
     }
     match (&info.etag, &entry.etag) {
-        (Some(stored), Some(known)) if stored != known => Some(DifferenceKind::Look),
+        (Some(stored), Some(known)) if bare(stored) != bare(known) => Some(DifferenceKind::Look),
         _ => None,
     }
+}
+
+/// Azure quotes ETags everywhere but in lists.
+fn bare(etag: &str) -> &str {
+    etag.trim_matches('"')
 }
 
 #[cfg(test)]
@@ -126,6 +131,7 @@ mod tests {
             (3, entry(10, Some("a"))),
             (4, entry(10, Some("a"))),
             (5, entry(10, None)),
+            (7, entry(10, Some("\"a\""))),
         ] {
             state.partitions.insert(name(day), file);
         }
@@ -136,6 +142,7 @@ mod tests {
             info(&format!("t/{}", name(3)), 10, "b"),
             info(&format!("t/{}", name(5)), 10, "b"),
             info(&format!("t/{}", name(6)), 10, "a"),
+            info(&format!("t/{}", name(7)), 10, "a"),
             info(&format!("t/{}", name(9)), 10, "a"),
             info("t/notes.txt", 10, "a"),
             info("t2/notes.txt", 10, "a"),

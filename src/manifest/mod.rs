@@ -19,6 +19,7 @@ mod writer;
 pub use claim::{ClaimOptions, ClaimOutcome};
 pub use compare::{Difference, DifferenceKind, compare};
 pub use coverage::{Coverage, Covered};
+pub use removal::Finished;
 pub use state::{
     Claim, DriftNote, FullTable, Gap, KnownMessage, PartitionFile, RowCounts, RunRecord, ScanProgress, SchemaRef,
     SyncMode, TableState,

@@ -6,31 +6,35 @@ use super::TableWriter;
 use crate::crash::{Step, pass};
 use crate::error::Result;
 use crate::storage::ObjectInfo;
-use crate::storage::layout::{parse_version_path, version_folder};
+use crate::storage::layout::parse_version_path;
 
 const LEAST_KEPT: usize = 200;
-const YOUNGEST_PRUNED: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// No younger version is ever pruned.
+pub(super) const YOUNGEST_PRUNED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl TableWriter {
     /// Deletes versions that are neither among the newest 200 nor younger than seven days; how many.
     ///
-    /// The oldest goes first: a version that is gone implies that all before it are gone, on which a release relies.
-    pub async fn prune(&self) -> Result<usize> {
-        let mut versions = self.storage.list(&version_folder(&self.state().table)).await?;
-        versions.retain(|info| parse_version_path(&info.path).is_some());
+    /// The oldest goes first: a version that is gone implies that all before it are gone, on which a release relies. What was listed
+    /// when the table was claimed is all that can be old enough.
+    pub async fn prune(&mut self) -> Result<usize> {
         let limit = (self.clock)().checked_sub(YOUNGEST_PRUNED).unwrap_or(Timestamp::MIN);
-        let old = surplus(&versions, limit);
+        let last = self.listed.last().and_then(|info| parse_version_path(&info.path));
+        let since = last.map_or(0, |last| self.number().saturating_sub(last.number));
+        let old = surplus(&self.listed, usize::try_from(since).unwrap_or(usize::MAX), limit);
+        let count = old.len();
         for version in old {
             self.storage.delete(&version.path).await?;
             pass(Step::VersionPruned);
         }
-        Ok(old.len())
+        self.listed.drain(..count);
+        Ok(count)
     }
 }
 
-/// The leading versions that may go; `versions` are in order of number.
-fn surplus(versions: &[ObjectInfo], limit: Timestamp) -> &[ObjectInfo] {
-    let beyond = versions.len().saturating_sub(LEAST_KEPT);
+/// The leading versions that may go; `versions` are in order of number, and `since` more were made after them.
+fn surplus(versions: &[ObjectInfo], since: usize, limit: Timestamp) -> &[ObjectInfo] {
+    let beyond = versions.len().saturating_add(since).saturating_sub(LEAST_KEPT);
     let is_old = |info: &ObjectInfo| info.modified.is_some_and(|modified| modified < limit);
     let count = versions.iter().take(beyond).take_while(|info| is_old(info)).count();
     versions.get(..count).unwrap_or_default()
@@ -54,7 +58,7 @@ mod tests {
 
     fn pruned(days_old: impl Iterator<Item = i64>) -> usize {
         let limit = Timestamp::from_second(93 * 86_400).unwrap();
-        surplus(&versions(days_old), limit).len()
+        surplus(&versions(days_old), 0, limit).len()
     }
 
     #[test]
@@ -63,6 +67,13 @@ mod tests {
         assert_eq!(pruned(std::iter::repeat_n(90, 205)), 5);
         assert_eq!(pruned(std::iter::repeat_n(6, 300)), 0);
         assert_eq!(pruned([9, 8].into_iter().chain(std::iter::repeat_n(6, 300))), 2);
+    }
+
+    #[test]
+    fn versions_that_were_made_since_the_list_count_as_kept() {
+        let limit = Timestamp::from_second(93 * 86_400).unwrap();
+        assert_eq!(surplus(&versions(std::iter::repeat_n(90, 200)), 3, limit).len(), 3);
+        assert_eq!(surplus(&versions(std::iter::repeat_n(90, 2)), 500, limit).len(), 2);
     }
 
     #[test]

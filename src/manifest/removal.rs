@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{CommitOutcome, TableWriter};
 use crate::crash::{Step, pass};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::Removed;
 use crate::storage::layout::object_path;
 
@@ -30,36 +30,75 @@ impl TableWriter {
     /// # Errors
     ///
     /// As for [`TableWriter::commit`]; what was not deleted stays listed.
-    pub async fn finish_removals(&mut self) -> Result<CommitOutcome> {
+    pub async fn finish_removals(&mut self) -> Result<Finished> {
         if self.state().removing.is_empty() {
-            return Ok(CommitOutcome::Committed(self.number()));
+            return Ok(Finished::of(CommitOutcome::Committed(self.number())));
         }
         pass(Step::RemovalListed);
         // A bucket cannot be asked to delete only what we know, so the claim is proved just before.
         if let lost @ CommitOutcome::Lost(_) = self.renew().await? {
-            return Ok(lost);
+            return Ok(Finished::of(lost));
         }
+        let mut refused = None;
+        let mut left = Vec::new();
         for name in self.state().removing.clone() {
-            if let lost @ CommitOutcome::Lost(_) = self.remove_one(&name).await? {
-                return Ok(lost);
+            match self.remove_one(&name).await? {
+                One::Gone => {}
+                One::Lost(lost) => return Ok(Finished::of(lost)),
+                One::Refused(error) => {
+                    left.push(name);
+                    refused.get_or_insert(error);
+                }
             }
         }
-        self.commit(|state| state.removing.clear()).await
+        let count = left.len();
+        let outcome = self.commit(|state| state.removing = left).await?;
+        Ok(Finished {
+            outcome,
+            refused: refused.map(|error| (count, error)),
+        })
     }
 
-    async fn remove_one(&mut self, name: &str) -> Result<CommitOutcome> {
+    async fn remove_one(&mut self, name: &str) -> Result<One> {
         if (self.clock)() >= self.renew_at()
             && let lost @ CommitOutcome::Lost(_) = self.renew().await?
         {
-            return Ok(lost);
+            return Ok(One::Lost(lost));
         }
         let path = object_path(&self.state().table, name);
+        // Where nothing fences a delete, it is looked at as late as can be whether the table is still ours.
+        if !self.is_ours().await? {
+            return Ok(One::Lost(self.lost().await));
+        }
         match self.storage.remove(&self.run, &path).await? {
             Removed::Done => {
                 pass(Step::ObjectRemoved);
-                Ok(CommitOutcome::Committed(self.number()))
+                Ok(One::Gone)
             }
-            Removed::Conflict => Ok(self.lost().await),
+            Removed::Conflict => Ok(One::Lost(self.lost().await)),
+            Removed::Refused(error) => Ok(One::Refused(error)),
         }
     }
+}
+
+/// How the removals of a table ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The version that forgets what was deleted.
+    pub outcome: CommitOutcome,
+    /// How many objects the store refused to delete, and why the first; they stay listed.
+    pub refused: Option<(usize, Error)>,
+}
+
+impl Finished {
+    fn of(outcome: CommitOutcome) -> Self {
+        Self { outcome, refused: None }
+    }
+}
+
+/// How the removal of one object ended.
+enum One {
+    Gone,
+    Lost(CommitOutcome),
+    Refused(Error),
 }

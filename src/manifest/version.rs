@@ -10,7 +10,7 @@ use super::TableState;
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::storage::layout::{MANIFEST, parse_version_path, version_folder, version_path};
-use crate::storage::{Created, RunId, Storage};
+use crate::storage::{Created, ObjectInfo, RunId, Storage};
 
 /// The stored form that this binary writes, and the highest that it reads.
 pub const FORMAT: u32 = 1;
@@ -65,13 +65,20 @@ struct Envelope {
 ///
 /// Storage, also for a version of a newer format or one that is damaged.
 pub async fn newest(storage: &Storage, table: &str) -> Result<Option<Version>> {
+    Ok(newest_listed(storage, table).await?.0)
+}
+
+/// The newest version, and all that are there, in order.
+pub(super) async fn newest_listed(storage: &Storage, table: &str) -> Result<(Option<Version>, Vec<ObjectInfo>)> {
     // A listed version may be pruned before it is read; by then there are newer ones.
     for _ in 0..LOOKS {
-        let Some(number) = highest_after(storage, table, 0).await? else {
-            return Ok(None);
+        let mut listed = storage.list(&version_folder(table)).await?;
+        listed.retain(|info| parse_version_path(&info.path).is_some());
+        let Some(last) = listed.last().and_then(|info| parse_version_path(&info.path)) else {
+            return Ok((None, listed));
         };
-        if let Some(version) = read(storage, table, number).await? {
-            return Ok(Some(version));
+        if let Some(version) = read(storage, table, last.number).await? {
+            return Ok((Some(version), listed));
         }
     }
     let place = storage.place(&version_folder(table));

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::prune::YOUNGEST_PRUNED;
 use super::version::{Creation, Version, highest_after, newest};
 use super::{Claim, TableState};
 use crate::error::{Error, Result};
 use crate::storage::layout::version_path;
-use crate::storage::{Owner, RunId, Storage};
+use crate::storage::{ObjectInfo, Owner, RunId, Storage};
 
 /// The real clock, which leases need.
 pub(super) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -33,7 +34,21 @@ pub struct TableWriter {
     holder: Holder,
     number: u64,
     state: TableState,
+    /// What the next version will say, when that is known before it is worth a version of its own.
+    draft: Option<TableState>,
+    /// On the real clock, before the request was sent that proved our last version to be the highest.
+    proven_at: Timestamp,
+    /// The versions that were listed when the table was claimed, in order.
+    pub(super) listed: Vec<ObjectInfo>,
     taken_over: Option<Claim>,
+}
+
+/// A version that was created as the claim of a table, and what is known of the table besides.
+pub(super) struct Claimed {
+    pub(super) version: Version,
+    pub(super) proven_at: Timestamp,
+    pub(super) listed: Vec<ObjectInfo>,
+    pub(super) taken_over: Option<Claim>,
 }
 
 /// What every claim of a run says alike.
@@ -55,27 +70,37 @@ impl Holder {
 }
 
 impl TableWriter {
-    pub(super) fn new(
-        storage: Storage,
-        clock: Clock,
-        holder: Holder,
-        version: Version,
-        taken_over: Option<Claim>,
-    ) -> Self {
+    pub(super) fn new(storage: Storage, clock: Clock, holder: Holder, claimed: Claimed) -> Self {
         Self {
             storage,
             run: holder.run.clone(),
             clock,
             holder,
-            number: version.number,
-            state: version.state,
-            taken_over,
+            number: claimed.version.number,
+            state: claimed.version.state,
+            draft: None,
+            proven_at: claimed.proven_at,
+            listed: claimed.listed,
+            taken_over: claimed.taken_over,
         }
     }
 
-    /// The state as it was committed last.
+    /// The state as it was committed last, with the draft if there is one.
     pub fn state(&self) -> &TableState {
+        self.draft.as_ref().unwrap_or(&self.state)
+    }
+
+    /// The state as it was committed last.
+    pub fn committed(&self) -> &TableState {
         &self.state
+    }
+
+    /// Changes what the next version will say. Data must be stored before this names it; a run that dies before the next version loses
+    /// no more than one that died before this.
+    pub fn draft(&mut self, edit: impl FnOnce(&mut TableState)) {
+        let mut state = self.state().clone();
+        edit(&mut state);
+        self.draft = Some(state);
     }
 
     /// The number of the version that was committed last.
@@ -100,12 +125,16 @@ impl TableWriter {
     ///
     /// Storage. The state in memory is as it was before; the commit may be given again.
     pub async fn commit(&mut self, edit: impl FnOnce(&mut TableState)) -> Result<CommitOutcome> {
+        let began = (self.clock)();
         let (version, stored) = self.write(edit, true).await?;
         if !stored {
             return Ok(self.lost().await);
         }
+        if self.is_fresh() {
+            return Ok(self.accept(version, began));
+        }
         match highest_after(&self.storage, &version.state.table, version.number).await {
-            Ok(None) => Ok(self.accept(version)),
+            Ok(None) => Ok(self.accept(version, began)),
             Ok(Some(_)) => {
                 if let Ok(false) = self.follows(&version).await {
                     version.retract(&self.storage).await;
@@ -126,7 +155,7 @@ impl TableWriter {
         Ok(later.is_none())
     }
 
-    /// Moves the end of the claim, and nothing else.
+    /// Moves the end of the claim.
     ///
     /// # Errors
     ///
@@ -141,12 +170,16 @@ impl TableWriter {
     ///
     /// As for [`TableWriter::commit`].
     pub async fn release(&mut self, edit: impl FnOnce(&mut TableState)) -> Result<CommitOutcome> {
+        let began = (self.clock)();
         let (version, stored) = self.write(edit, false).await?;
         if !stored {
             return Ok(self.lost().await);
         }
+        if self.is_fresh() {
+            return Ok(self.accept(version, began));
+        }
         match self.follows(&version).await {
-            Ok(true) => Ok(self.accept(version)),
+            Ok(true) => Ok(self.accept(version, began)),
             Ok(false) => {
                 version.retract(&self.storage).await;
                 Ok(self.lost().await)
@@ -161,7 +194,7 @@ impl TableWriter {
             let table = &self.state.table;
             return Err(Error::internal(format!("table {table} was given back already")));
         }
-        let mut state = self.state.clone();
+        let mut state = self.state().clone();
         edit(&mut state);
         let now = (self.clock)();
         state.claim = claiming.then(|| self.holder.claim(now));
@@ -195,9 +228,23 @@ impl TableWriter {
         Ok(last.is_some())
     }
 
-    fn accept(&mut self, version: Version) -> CommitOutcome {
+    /// Whether our last version was proven the highest so short a time ago that the number after it cannot have been used and pruned
+    /// since: then to create that number is to be the highest.
+    fn is_fresh(&self) -> bool {
+        let now = (self.clock)();
+        let lease = SignedDuration::try_from(self.holder.lease).unwrap_or(SignedDuration::ZERO);
+        let end = self
+            .proven_at
+            .saturating_add(lease.min(YOUNGEST_PRUNED / 2))
+            .unwrap_or(Timestamp::MIN);
+        self.proven_at <= now && now < end
+    }
+
+    fn accept(&mut self, version: Version, proven_at: Timestamp) -> CommitOutcome {
         self.state = version.state;
         self.number = version.number;
+        self.draft = None;
+        self.proven_at = proven_at;
         CommitOutcome::Committed(self.number)
     }
 

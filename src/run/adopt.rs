@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::reject;
+use super::report::Status;
 use super::settings::Job;
 use super::stored::rows;
 use super::table::Table;
@@ -39,12 +40,16 @@ pub struct Settled {
 pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
     let mut writer = table.writer().await;
     if !writer.state().removing.is_empty() {
-        let outcome = writer.finish_removals().await?;
-        table.won(outcome)?;
+        table.finish_removals(&mut writer).await?;
     }
     let state = writer.state().clone();
+    let after_another = writer.previous_claim_taken_over().is_some();
     drop(writer);
-    let kept = reject::kept(&table.run.storage, &table.job.table).await?;
+    let kept = if after_another || may_be_unknown(&state) {
+        reject::kept(&table.run.storage, &table.job.table).await?
+    } else {
+        0
+    };
     table.tally.counts().found_set_aside(kept, state.rejected_kept);
     let listing = table.run.storage.list(&table.job.table).await?;
     table.found(&listing);
@@ -60,6 +65,14 @@ pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
             .await?;
     }
     Ok(settled)
+}
+
+/// Whether rows may lie set aside that no version has counted, or no longer lie there that one has: only a run that died, or that was
+/// broken off before it got here, leaves some uncounted.
+fn may_be_unknown(state: &TableState) -> bool {
+    let ended_well = [Status::Complete, Status::Gaps].map(Status::name);
+    let last = state.runs.last().map(|run| run.outcome.as_str());
+    state.rejected_kept > 0 || last.is_none_or(|outcome| !ended_well.contains(&outcome))
 }
 
 async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled) -> Result<Option<Correction>> {

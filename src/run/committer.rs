@@ -77,6 +77,13 @@ pub struct Merged {
     pub emptied: bool,
 }
 
+impl Merged {
+    /// Whether an object was replaced, or is to be deleted.
+    pub fn changed(&self) -> bool {
+        self.file.is_some() || self.emptied
+    }
+}
+
 /// The day of a partition.
 pub fn day(key: &PartitionKey) -> Option<Date> {
     match key {
@@ -85,12 +92,15 @@ pub fn day(key: &PartitionKey) -> Option<Date> {
     }
 }
 
-/// Merges and publishes every piece of `work`, as many side by side as there are cores.
+/// Partitions that are on their way at once at least: while some are merged, others are read from the store or written to it.
+const ON_THEIR_WAY: usize = 4;
+
+/// Merges and publishes every piece of `work`, several side by side.
 ///
 /// # Errors
 /// Stopped, Storage, Held, Internal; what was published before stays and is adopted by the next run.
 pub async fn merge_all(table: &Arc<Table>, work: Vec<Work>) -> Result<Vec<Merged>, Ended> {
-    let side_by_side = table.run.cpu.threads();
+    let side_by_side = table.run.cpu.threads().max(ON_THEIR_WAY);
     let tasks = futures::stream::iter(work).map(|work| {
         let table = Arc::clone(table);
         async move { merge(&table, &work).await }
@@ -109,6 +119,8 @@ pub fn enter(state: &mut TableState, merged: &[Merged]) {
     for one in merged {
         if let Some(file) = &one.file {
             state.partitions.insert(one.path.clone(), file.clone());
+            // A partition that could not be deleted may be wanted again.
+            state.removing.retain(|going| *going != one.path);
         }
     }
 }
@@ -131,8 +143,6 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
     let path = layout::partition_name(work.day);
     for _ in 0..TRIES {
         run.stop.check()?;
-        let slot = run.merges.acquire().await;
-        let slot = slot.map_err(|e| Error::internal("the merge slots are closed").caused_by(e))?;
         let stored = if table.may_hold(&full) {
             run.storage.fetch(&full).await?
         } else {
@@ -142,6 +152,8 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
         let expected = stored
             .as_ref()
             .map_or(Expected::Absent, |object| Expected::Same(object.info.clone()));
+        let slot = run.merges.acquire().await;
+        let slot = slot.map_err(|e| Error::internal("the merge slots are closed").caused_by(e))?;
         let (outcome, staged) = encode(table, work, stored).await?;
         drop(slot);
         let emptied = outcome.rows == 0 && expected != Expected::Absent && outcome.differs();

@@ -101,9 +101,12 @@ impl Lane {
             // the table over took the files away that this run failed without.
             Err(error) if report.status == Status::Failed && error.kind() != ErrorKind::Held => {
                 tracing::warn!(error = %error.chain(), "cannot give the claim back");
-                report
+                resting_on(&table.committed().await, self.reader.tally.counts().committed, report)
             }
-            Err(error) => self.report(Err(error.into()), Some(&table.state().await)),
+            Err(error) => {
+                self.reader.tally.counts().drafted = false;
+                self.report(Err(error.into()), Some(&table.committed().await))
+            }
         }
     }
 
@@ -157,7 +160,6 @@ impl Lane {
             ));
         }
         told.extend(error.as_ref().map(Error::chain));
-        let windows = state.into_iter().flat_map(|state| state.coverage.windows());
         StreamReport {
             stream: job.stream.stream.clone(),
             table: job.table.clone(),
@@ -167,14 +169,29 @@ impl Lane {
             requests: self.reader.meter.requests(),
             retries: self.reader.meter.retries(),
             mark: state.and_then(|state| state.mark),
-            coverage: windows.map(|covered| [covered.from, covered.to]).collect(),
+            coverage: state.map(windows).unwrap_or_default(),
             drift: counts.drift(state, job.ask.now),
             set_aside,
             error: (!told.is_empty()).then(|| told.join("; ")),
             kind: error.map(|error| error.kind()),
-            committed: counts.committed,
+            committed: counts.committed || counts.drafted,
         }
     }
+}
+
+/// The report of a stream whose last version could not be created: what was to stand in it does not hold.
+fn resting_on(state: &TableState, committed: bool, report: StreamReport) -> StreamReport {
+    StreamReport {
+        mark: state.mark,
+        coverage: windows(state),
+        committed,
+        ..report
+    }
+}
+
+fn windows(state: &TableState) -> Vec<[Timestamp; 2]> {
+    let windows = state.coverage.windows().iter();
+    windows.map(|covered| [covered.from, covered.to]).collect()
 }
 
 fn ended(error: Error) -> (Status, Option<Error>) {

@@ -17,7 +17,7 @@ use crate::storage::layout;
 /// Exports a list into its table.
 ///
 /// # Errors
-/// Whatever ends the stream early; nothing is committed then.
+/// Whatever ends the stream early; nothing is entered then.
 pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ended> {
     let job = &reader.job;
     (reader.run.listener)(RunEvent::Started {
@@ -46,12 +46,12 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     }
     let (mark, stored) = (job.ask.now, table.state().await.rows());
     table
-        .commit(|state| {
+        .draft(|state| {
             enter(state, &merged);
             state.advance_mark(mark);
         })
-        .await?;
-    reader.tally.counts().committed = true;
+        .await;
+    reader.tally.counts().drafted = true;
     if proof.is_some() {
         let full = FullTable {
             candidates,

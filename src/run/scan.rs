@@ -245,7 +245,8 @@ impl Scan {
         let ask = self.reader.job.ask;
         let retention = retention(&self.reader.job);
         let upper = self.upper;
-        let commit = self.table.commit(move |state| {
+        let through = matches!(end, End::Through(_));
+        let edit = move |state: &mut TableState| {
             enter(state, &merged);
             if full.is_none() {
                 state.scan = progress;
@@ -255,11 +256,16 @@ impl Scan {
                 state.scan = None;
                 read_through(state, plan, upper, ask.now, retention);
             }
-        });
-        commit.await?;
+        };
+        if through {
+            self.table.draft(edit).await;
+        } else {
+            self.table.commit(edit).await?;
+        }
+        self.reader.tally.counts().drafted = through;
         self.table.remove(emptied).await?;
         self.committed = Instant::now();
-        self.reader.tally.counts().committed = true;
+        self.reader.tally.counts().committed |= !through;
         if let Some(reached) = self.reached {
             (self.reader.run.listener)(RunEvent::Committed {
                 stream: self.reader.job.stream.stream.clone(),

@@ -20,7 +20,7 @@ use crate::stream::day_of;
 /// Exports today's snapshot into its partition.
 ///
 /// # Errors
-/// Whatever ends the stream early; nothing is committed then.
+/// Whatever ends the stream early; nothing is entered then.
 pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) -> Result<(), Ended> {
     let job = &reader.job;
     let parents = Parents::new(listed, &table.state().await);
@@ -41,13 +41,13 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
     let merged = merge_all(table, work.collect()).await?;
     let (mark, remembered) = (job.ask.now, parents.remember(&missing));
     table
-        .commit(|state| {
+        .draft(|state| {
             enter(state, &merged);
             state.transactional_messages = remembered;
             state.advance_mark(mark);
         })
-        .await?;
-    reader.tally.counts().committed = true;
+        .await;
+    reader.tally.counts().drafted = true;
     if job.sync == SyncMode::FullTable {
         replace(reader, table, &layout::partition_name(Some(today)), whole).await?;
     }

@@ -14,7 +14,8 @@ use super::settings::Job;
 use super::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{
-    Claim, ClaimOptions, ClaimOutcome, CommitOutcome, RowCounts, RunRecord, SchemaRef, TableState, TableWriter,
+    Claim, ClaimOptions, ClaimOutcome, CommitOutcome, Finished, RowCounts, RunRecord, SchemaRef, TableState,
+    TableWriter,
 };
 use crate::storage::ObjectInfo;
 
@@ -79,7 +80,7 @@ impl Table {
         })))
     }
 
-    /// The state as of the newest version.
+    /// The state as of the newest version, with the draft.
     pub async fn state(&self) -> TableState {
         self.writer.lock().await.state().clone()
     }
@@ -124,6 +125,17 @@ impl Table {
         self.write(&mut *self.writer.lock().await, edit, false).await
     }
 
+    /// Changes what the next version will say, when it is not worth a version of its own: the last one, which gives the claim back,
+    /// follows soon.
+    pub async fn draft(&self, edit: impl FnOnce(&mut TableState)) {
+        self.writer.lock().await.draft(edit);
+    }
+
+    /// The state as of the newest version, without the draft.
+    pub async fn committed(&self) -> TableState {
+        self.writer.lock().await.committed().clone()
+    }
+
     /// Deletes the objects at `paths` (relative to the table's folder): listed first, then deleted.
     ///
     /// # Errors
@@ -135,8 +147,24 @@ impl Table {
         let mut writer = self.writer.lock().await;
         let outcome = writer.removal(&paths).await?;
         self.won(outcome)?;
-        let outcome = writer.finish_removals().await?;
-        self.won(outcome)
+        self.finish_removals(&mut writer).await
+    }
+
+    /// Deletes what is listed as going; what the store refuses to delete stays listed, and is a gap.
+    ///
+    /// # Errors
+    /// Held, when another run took the table; Storage.
+    pub async fn finish_removals(&self, writer: &mut TableWriter) -> Result<()> {
+        let Finished { outcome, refused } = writer.finish_removals().await?;
+        self.won(outcome)?;
+        if let Some((count, error)) = refused {
+            self.tally.counts().gaps.push(format!(
+                "{count} partitions of table {:?} with rows that are not served any more were left, the next run tries again: {}",
+                self.job.table,
+                error.chain()
+            ));
+        }
+        Ok(())
     }
 
     /// Gives the claim back in a last version.
@@ -191,7 +219,9 @@ impl Table {
             writer.commit(edit).await?
         };
         self.won(outcome)?;
-        self.tally.counts().entered(entered);
+        let mut counts = self.tally.counts();
+        counts.entered(entered);
+        counts.committed |= std::mem::take(&mut counts.drafted);
         Ok(())
     }
 

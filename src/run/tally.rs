@@ -29,6 +29,8 @@ pub struct Counts {
     pub refused: HashSet<i64>,
     /// Whether a version with data or coverage of this run stands in the manifest.
     pub committed: bool,
+    /// Whether the next version will hold some.
+    pub drafted: bool,
     seen: Oddities,
     /// What of it the newest version says.
     entered: Oddities,

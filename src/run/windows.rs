@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use jiff::civil::Date;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::committer::{Work, emptied, enter, merge_all};
+use super::committer::{Merged, Work, emptied, enter, merge_all};
 use super::event::RunEvent;
 use super::parents::Parents;
 use super::pipeline::{Ended, Reader, SharedBuffer, drain};
@@ -252,6 +253,8 @@ struct Committer {
     full: Option<FullTable>,
     /// Whether any message was read in any window, if only in part.
     answered: bool,
+    /// When the last version was created that holds a window.
+    committed: Instant,
 }
 
 impl Committer {
@@ -270,6 +273,7 @@ impl Committer {
             since,
             full,
             answered: false,
+            committed: Instant::now(),
         }
     }
 
@@ -316,7 +320,8 @@ impl Committer {
         self.answered |= !answered.is_empty() || read.fetched.rows() > 0;
         let (since, full) = (self.since, self.full.clone());
         let remembered = self.parents.remember(&self.parents.gone);
-        let commit = self.table.commit(move |state| {
+        let changed = merged.iter().any(Merged::changed);
+        let edit = move |state: &mut TableState| {
             enter(state, &merged);
             if read.whole {
                 state.coverage.add(window, &unread);
@@ -329,10 +334,17 @@ impl Committer {
                 .mark
                 .max(state.asked_since.and_then(|start| state.coverage.contiguous_end(start)));
             state.full_table = full;
-        });
-        commit.await?;
+        };
+        // A window in which nothing has changed is worth a version of its own only when asking for it again would cost much.
+        if changed || self.committed.elapsed() >= self.reader.run.settings.commit_every {
+            self.table.commit(edit).await?;
+            self.committed = Instant::now();
+            self.reader.tally.counts().committed |= self.answered;
+        } else {
+            self.table.draft(edit).await;
+            self.reader.tally.counts().drafted |= self.answered;
+        }
         self.table.remove(emptied).await?;
-        self.reader.tally.counts().committed |= self.answered;
         (self.reader.run.listener)(RunEvent::Committed {
             stream: self.reader.job.stream.stream.clone(),
             what: format!("{} to {}", day_of(window.from), day_of(window.to)),
@@ -353,12 +365,12 @@ impl Committer {
             remove(&self.table, full).await?;
         }
         let remembered = self.parents.remember(missing);
-        let commit = self.table.commit(|state| {
+        let draft = self.table.draft(|state| {
             state.transactional_messages = remembered;
             state.full_table = None;
         });
-        commit.await?;
-        self.reader.tally.counts().committed = true;
+        draft.await;
+        self.reader.tally.counts().drafted = true;
         Ok(())
     }
 }

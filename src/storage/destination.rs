@@ -31,6 +31,8 @@ pub struct Destination {
     pub environment: BTreeMap<String, String>,
     /// The bytes that objects on their way into a bucket may take in memory.
     pub memory: u64,
+    /// The largest object that goes in one put, when that is less than `memory`.
+    pub one_put: Option<u64>,
     /// The folder for objects that do not fit into memory; the system's for temporary files when it is not given.
     pub temp_dir: Option<PathBuf>,
     /// How long one request to the store may be repeated.
@@ -48,6 +50,7 @@ impl Destination {
             profile: None,
             environment: BTreeMap::new(),
             memory: 32 << 20,
+            one_put: None,
             temp_dir: None,
             patience: Duration::from_mins(3),
         }

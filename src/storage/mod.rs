@@ -9,6 +9,7 @@
 //! - On disk a run can publish and remove only while its staging folder stands: [`Storage::evict`] is the fence. In a bucket the
 //!   fence is the condition of a put, and a last look at the claim before it.
 
+mod answer;
 mod azure;
 mod credentials;
 mod destination;

@@ -30,18 +30,38 @@ pub struct Storage {
 
 struct Inner {
     store: Arc<dyn ObjectStore>,
-    /// Present when the objects are files.
-    disk: Option<Disk>,
-    /// What unfinished uploads are found with, where a store keeps them.
-    uploads: Option<Uploads>,
+    means: Means,
     /// What stands before a path in messages.
     location: String,
-    creates_conditionally: AtomicBool,
-    /// Where objects go that do not fit into memory; bucket only.
-    spool_dir: PathBuf,
-    upload_memory: u64,
+    heeds_conditions: AtomicBool,
     /// `upload_memory` in KiB.
     uploads_at_once: Semaphore,
+}
+
+/// What a lake has beside its store.
+pub(super) struct Means {
+    /// Present when the objects are files.
+    pub(super) disk: Option<Disk>,
+    /// What unfinished uploads are found with, where a store keeps them.
+    pub(super) uploads: Option<Uploads>,
+    /// The bytes that objects on their way into a bucket may take in memory.
+    pub(super) upload_memory: u64,
+    /// The largest object that goes in one put.
+    pub(super) one_put: u64,
+    /// Where objects go that do not fit into memory; for a bucket only.
+    pub(super) spool_dir: PathBuf,
+}
+
+impl Default for Means {
+    fn default() -> Self {
+        Self {
+            disk: None,
+            uploads: None,
+            upload_memory: UPLOAD_MEMORY,
+            one_put: UPLOAD_MEMORY,
+            spool_dir: std::env::temp_dir(),
+        }
+    }
 }
 
 impl Storage {
@@ -86,32 +106,16 @@ impl Storage {
 
     /// A lake in any object store but a disk; `location` stands before paths in messages.
     pub fn over(store: Arc<dyn ObjectStore>, location: &str) -> Self {
-        Self::new(
-            store,
-            None,
-            None,
-            location.to_owned(),
-            UPLOAD_MEMORY,
-            std::env::temp_dir(),
-        )
-    }
-
-    /// The same for a bucket with uploads of at most `bytes` in one put.
-    #[cfg(test)]
-    pub(super) fn over_with_memory(store: Arc<dyn ObjectStore>, bytes: u64) -> Self {
-        Self::new(store, None, None, "memory://".to_owned(), bytes, std::env::temp_dir())
+        Self::new(store, location.to_owned(), Means::default())
     }
 
     fn on(disk: Disk) -> Self {
-        let location = disk.root().display().to_string();
-        Self::new(
-            disk.store(),
-            Some(disk),
-            None,
-            location,
-            UPLOAD_MEMORY,
-            std::env::temp_dir(),
-        )
+        let (store, location) = (disk.store(), disk.root().display().to_string());
+        let means = Means {
+            disk: Some(disk),
+            ..Means::default()
+        };
+        Self::new(store, location, means)
     }
 
     async fn bucket(place: &BucketPlace, destination: &Destination) -> Result<Self> {
@@ -151,42 +155,37 @@ impl Storage {
             Provider::Azure => (Arc::new(azure::open(place, destination).await?), None),
         };
         let store = Arc::new(PrefixStore::new(store, place.prefix.clone()));
-        let temp_dir = destination.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let location = place.to_string();
-        Ok(Self::new(store, None, uploads, location, destination.memory, temp_dir))
+        let means = Means {
+            disk: None,
+            uploads,
+            upload_memory: destination.memory,
+            one_put: destination.one_put.unwrap_or(u64::MAX).min(destination.memory),
+            spool_dir: destination.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
+        };
+        Ok(Self::new(store, place.to_string(), means))
     }
 
-    fn new(
-        store: Arc<dyn ObjectStore>,
-        disk: Option<Disk>,
-        uploads: Option<Uploads>,
-        location: String,
-        upload_memory: u64,
-        spool_dir: PathBuf,
-    ) -> Self {
-        let kib = usize::try_from(upload_memory / 1024).unwrap_or(Semaphore::MAX_PERMITS);
+    pub(super) fn new(store: Arc<dyn ObjectStore>, location: String, means: Means) -> Self {
+        let kib = usize::try_from(means.upload_memory / 1024).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             inner: Arc::new(Inner {
                 store,
-                disk,
-                uploads,
+                means,
                 location,
-                creates_conditionally: AtomicBool::new(false),
-                spool_dir,
-                upload_memory,
+                heeds_conditions: AtomicBool::new(false),
                 uploads_at_once: Semaphore::new(kib),
             }),
         }
     }
 
-    /// Whether a second creation of a path has been refused since this lake was opened.
-    pub fn creates_conditionally(&self) -> bool {
-        self.inner.creates_conditionally.load(Ordering::Relaxed)
+    /// Whether a second creation of a path, and a replacement of what is not there, have been refused since this lake was opened.
+    pub fn heeds_conditions(&self) -> bool {
+        self.inner.heeds_conditions.load(Ordering::Relaxed)
     }
 
-    /// Remembers that a second creation of a path was refused.
-    pub fn saw_conditional_create(&self) {
-        self.inner.creates_conditionally.store(true, Ordering::Relaxed);
+    /// Remembers that both were refused.
+    pub fn saw_conditions(&self) {
+        self.inner.heeds_conditions.store(true, Ordering::Relaxed);
     }
 
     /// `path` as a person would look for it.
@@ -199,19 +198,23 @@ impl Storage {
     }
 
     pub(super) fn disk(&self) -> Option<&Disk> {
-        self.inner.disk.as_ref()
+        self.inner.means.disk.as_ref()
     }
 
     pub(super) fn uploads(&self) -> Option<&Uploads> {
-        self.inner.uploads.as_ref()
+        self.inner.means.uploads.as_ref()
     }
 
     pub(super) fn spool_dir(&self) -> &Path {
-        &self.inner.spool_dir
+        &self.inner.means.spool_dir
     }
 
     pub(super) fn upload_memory(&self) -> u64 {
-        self.inner.upload_memory
+        self.inner.means.upload_memory
+    }
+
+    pub(super) fn one_put(&self) -> u64 {
+        self.inner.means.one_put
     }
 
     pub(super) fn uploads_at_once(&self) -> &Semaphore {

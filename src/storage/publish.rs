@@ -1,8 +1,10 @@
 //! The only two ways in which data changes: an object is put in place whole, or taken away.
 
+use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, PutResult, UpdateVersion};
 
+use super::answer::Answer;
 use super::disk::Leftover;
 use super::failure::failed;
 use super::staged::Body;
@@ -31,12 +33,14 @@ pub enum Published {
 }
 
 /// How a fenced removal ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Removed {
     /// Nothing stands there any more.
     Done,
     /// The run was fenced off; nothing was touched.
     Conflict,
+    /// The credentials may write and not delete; the object stands.
+    Refused(Error),
 }
 
 impl Storage {
@@ -88,6 +92,32 @@ impl Storage {
         published.map_err(|cause| self.unwritten(path, cause))
     }
 
+    /// Whether the store refuses to replace the object at `path` by `bytes` for an ETag that it does not have. On disk that is not what
+    /// keeps runs apart, and the answer is yes.
+    ///
+    /// # Errors
+    ///
+    /// Storage, also for a store that does not know the condition.
+    pub async fn refuses_outdated(&self, path: &str, bytes: Bytes) -> Result<bool> {
+        if self.disk().is_some() {
+            return Ok(true);
+        }
+        let outdated = PutMode::Update(UpdateVersion {
+            e_tag: Some("\"00000000000000000000000000000000\"".to_owned()),
+            version: Some("1".to_owned()),
+        });
+        let to = self.locate(path)?;
+        match self
+            .store()
+            .put_opts(&to, PutPayload::from(bytes), outdated.into())
+            .await
+        {
+            Ok(_) => Ok(false),
+            Err(StoreError::Precondition { .. }) => Ok(true),
+            Err(cause) => Err(self.unwritten(path, cause)),
+        }
+    }
+
     fn unwritten(&self, path: &str, cause: StoreError) -> Error {
         failed("write", &self.place(path), cause)
     }
@@ -102,9 +132,18 @@ impl Storage {
             .on_disk("delete", path, move |disk| disk.withdraw(&run, &object))
             .await?;
         match withdrawn {
-            None => self.delete(path).await.map(|()| Removed::Done),
+            None => self.delete_if_allowed(path).await,
             Some(true) => Ok(Removed::Done),
             Some(false) => Ok(Removed::Conflict),
+        }
+    }
+
+    async fn delete_if_allowed(&self, path: &str) -> Result<Removed> {
+        let location = self.locate(path)?;
+        match self.store().delete(&location).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(Removed::Done),
+            Err(cause) if refused_for_good(&cause) => Ok(Removed::Refused(failed("delete", &self.place(path), cause))),
+            Err(cause) => Err(failed("delete", &self.place(path), cause)),
         }
     }
 
@@ -214,15 +253,16 @@ fn mode(expected: &Expected) -> PutMode {
     }
 }
 
-/// Whether the store said that it will not, so that nothing was written.
+/// Whether the store said that it will not, so that nothing was done.
 fn refused_for_good(cause: &StoreError) -> bool {
-    matches!(
+    let kind = matches!(
         cause,
         StoreError::PermissionDenied { .. }
             | StoreError::Unauthenticated { .. }
             | StoreError::NotImplemented { .. }
             | StoreError::NotSupported { .. }
-    )
+    );
+    kind || Answer::of(cause).is_some_and(|answer| matches!(answer.status, 401 | 403 | 501))
 }
 
 /// "Not found" is a conflict only where there was something to replace; else it is the bucket that is missing.
@@ -361,7 +401,7 @@ mod tests {
             lake.publish(sleeping, PATH, &Expected::Any, ours).await.unwrap(),
             Published::Conflict
         );
-        assert_eq!(lake.remove(&run, PATH).await.unwrap(), Removed::Conflict);
+        assert!(matches!(lake.remove(&run, PATH).await, Ok(Removed::Conflict)));
         assert_eq!(lake.get(PATH).await.unwrap().unwrap(), "kept");
         let error = lake.stage(&run).err().unwrap();
         assert_eq!(error.kind(), crate::error::ErrorKind::Held);
@@ -376,8 +416,8 @@ mod tests {
             lake.publish(finished(&lake, &run, "x"), PATH, &Expected::Absent, ours)
                 .await
                 .unwrap();
-            assert_eq!(lake.remove(&run, PATH).await.unwrap(), Removed::Done);
-            assert_eq!(lake.remove(&run, PATH).await.unwrap(), Removed::Done);
+            assert!(matches!(lake.remove(&run, PATH).await, Ok(Removed::Done)));
+            assert!(matches!(lake.remove(&run, PATH).await, Ok(Removed::Done)));
             assert_eq!(lake.head(PATH).await.unwrap(), None);
         }
         assert!(!home.path().join("t/date=2026-11-22").exists());

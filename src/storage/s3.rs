@@ -34,12 +34,26 @@ const OURS: [Key; 9] = [
 /// Input, naming the setting; nothing of the bucket itself was asked.
 pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<AmazonS3> {
     let profile = profile(destination)?;
-    let builder = reached(place, destination, profile.as_ref()).await?;
-    let provider = keys(&builder, destination, profile).await?;
+    let (builder, elsewhere) = reached(place, destination, profile.as_ref())?;
+    let region = region(destination, profile.as_ref());
+    // Services that hand out keys are asked in the region, if one was named.
+    let asking = region
+        .iter()
+        .fold(builder.clone(), |builder, region| builder.with_region(region));
+    let provider = keys(asking, destination, profile).await?;
+    let region = match region {
+        Some(region) => region,
+        None if elsewhere => "us-east-1".to_owned(),
+        None => find_region(place).await?,
+    };
     let builder = builder
+        .with_region(region)
         .with_credentials(provider)
-        .with_retry(patient(destination.patience));
-    builder.build().map_err(|cause| unusable(place, cause))
+        .with_retry(patient(destination.patience))
+        // Objects are deleted one at a time, and one by one every store can; a refusal is then about that object.
+        .with_disable_bulk_delete(true);
+    let built = builder.build();
+    built.map_err(|cause| Error::input(format!("the settings for {place} cannot be used")).caused_by(cause))
 }
 
 /// The profile, where one is asked for or the environment has no keys.
@@ -51,8 +65,12 @@ fn profile(destination: &Destination) -> Result<Option<Profile>> {
     Profile::read(destination)
 }
 
-/// Everything but the keys.
-async fn reached(place: &BucketPlace, destination: &Destination, profile: Option<&Profile>) -> Result<AmazonS3Builder> {
+/// Everything but region and keys, and whether the store is another one than Amazon's.
+fn reached(
+    place: &BucketPlace,
+    destination: &Destination,
+    profile: Option<&Profile>,
+) -> Result<(AmazonS3Builder, bool)> {
     let mut builder = AmazonS3Builder::new().with_bucket_name(&place.bucket);
     let of_aws = destination
         .environment
@@ -67,8 +85,8 @@ async fn reached(place: &BucketPlace, destination: &Destination, profile: Option
     let address = address(destination, profile)?;
     if let Some((setting, text)) = &address {
         let (mut url, plain) = endpoint(setting, text)?;
-        let in_path = path_style(destination)?;
-        if !in_path {
+        let hosted = hosted(destination)?.unwrap_or(false);
+        if hosted {
             let host = format!("{}.{}", place.bucket, url.host_str().unwrap_or_default());
             url.set_host(Some(&host)).map_err(|cause| {
                 Error::input(format!("{setting} {text:?} cannot carry the bucket's name")).caused_by(cause)
@@ -76,21 +94,22 @@ async fn reached(place: &BucketPlace, destination: &Destination, profile: Option
         }
         builder = builder
             .with_endpoint(url.as_str().trim_end_matches('/'))
-            .with_virtual_hosted_style_request(!in_path)
+            .with_virtual_hosted_style_request(hosted)
             .with_config(Key::Client(ClientConfigKey::AllowHttp), plain.to_string());
+    } else if let Some(hosted) = hosted(destination)? {
+        builder = builder.with_virtual_hosted_style_request(hosted);
     }
+    Ok((builder, address.is_some()))
+}
+
+fn region(destination: &Destination, profile: Option<&Profile>) -> Option<String> {
     let said = destination
         .region
         .as_deref()
         .or(destination.variable("AWS_REGION"))
         .or(destination.variable("AWS_DEFAULT_REGION"))
         .or(profile.and_then(|profile| profile.region.as_deref()));
-    let region = match (said, &address) {
-        (Some(region), _) => region.to_owned(),
-        (None, Some(_)) => "us-east-1".to_owned(),
-        (None, None) => find_region(place).await?,
-    };
-    Ok(builder.with_region(region))
+    said.map(ToOwned::to_owned)
 }
 
 fn address(destination: &Destination, profile: Option<&Profile>) -> Result<Option<(String, String)>> {
@@ -106,15 +125,15 @@ fn address(destination: &Destination, profile: Option<&Profile>) -> Result<Optio
         .or_else(in_profile))
 }
 
-/// Stores other than Amazon's seldom have a name for each bucket.
-fn path_style(destination: &Destination) -> Result<bool> {
+/// Whether the bucket stands in the host name; where nobody says so it stands in the path, which every store takes.
+fn hosted(destination: &Destination) -> Result<Option<bool>> {
     const HOSTED: &str = "AWS_VIRTUAL_HOSTED_STYLE_REQUEST";
     match (destination.path_style, destination.variable(HOSTED)) {
-        (Some(said), _) => Ok(said),
-        (None, None) => Ok(true),
+        (Some(in_path), _) => Ok(Some(!in_path)),
+        (None, None) => Ok(None),
         (None, Some(text)) => match text.to_ascii_lowercase().as_str() {
-            "true" | "1" => Ok(false),
-            "false" | "0" => Ok(true),
+            "true" | "1" => Ok(Some(true)),
+            "false" | "0" => Ok(Some(false)),
             _ => Err(Error::input(format!("{HOSTED} is {text:?}, write true or false"))),
         },
     }
@@ -130,12 +149,12 @@ async fn find_region(place: &BucketPlace) -> Result<String> {
 
 /// The keys in the order in which AWS's own tools look for them, named so that a person knows which ones were taken.
 async fn keys(
-    builder: &AmazonS3Builder,
+    builder: AmazonS3Builder,
     destination: &Destination,
     profile: Option<Profile>,
 ) -> Result<AwsCredentialProvider> {
     let set = |name: &str| destination.variable(name).is_some();
-    let mut builder = builder.clone().with_retry(brief());
+    let mut builder = builder.with_retry(brief());
     let from = match profile {
         Some(Profile {
             keys: Some(keys), name, ..
@@ -175,6 +194,97 @@ async fn keys(
     Ok(provider)
 }
 
-fn unusable(place: &BucketPlace, cause: object_store::Error) -> Error {
-    Error::input(format!("the settings for {place} cannot be used")).caused_by(cause)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::destination::Place;
+
+    async fn opened(to: &str, variables: &[(&str, &str)], edit: impl FnOnce(&mut Destination)) -> Result<String> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut destination = Destination::new(to);
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        destination.environment.extend(variables);
+        edit(&mut destination);
+        let Ok(Place::Bucket(place)) = Place::parse(to) else {
+            panic!("{to} is no bucket")
+        };
+        let store = open(&place, &destination).await?;
+        let path = object_store::path::Path::from("x");
+        let valid = std::time::Duration::from_secs(9);
+        let url = object_store::signer::Signer::signed_url(&store, reqwest::Method::GET, &path, valid).await;
+        Ok(url.unwrap().to_string())
+    }
+
+    const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", "SK")];
+
+    #[tokio::test]
+    async fn address_and_region_come_from_where_a_person_expects_them() {
+        let [id, secret] = KEYS;
+        let aws = opened("s3://b", &[id, secret, ("AWS_REGION", "eu-west-3")], |_| {})
+            .await
+            .unwrap();
+        assert!(aws.starts_with("https://s3.eu-west-3.amazonaws.com/b/x?"), "{aws}");
+        assert!(aws.contains("AK%2F"), "{aws}");
+
+        let both = [
+            id,
+            secret,
+            ("AWS_ENDPOINT_URL", "https://a"),
+            ("AWS_ENDPOINT_URL_S3", "https://minio.example/"),
+        ];
+        let minio = opened("s3://b", &both, |_| {}).await.unwrap();
+        assert!(
+            minio.starts_with("https://minio.example/b/x?") && minio.contains("us-east-1"),
+            "{minio}"
+        );
+
+        let config = |destination: &mut Destination| {
+            destination.endpoint = Some("https://r2.example".into());
+            destination.region = Some("auto".into());
+            destination.path_style = Some(false);
+        };
+        let hosted = opened("s3://b", &both, config).await.unwrap();
+        assert!(
+            hosted.starts_with("https://b.r2.example/x?") && hosted.contains("%2Fauto%2F"),
+            "{hosted}"
+        );
+    }
+
+    #[tokio::test]
+    async fn keys_come_from_the_profile_that_is_named_even_beside_the_environment() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("keys");
+        std::fs::write(
+            &file,
+            "[night]\naws_access_key_id=NK\naws_secret_access_key=NS\nregion=x\n",
+        )
+        .unwrap();
+        let [id, secret] = KEYS;
+        let path = ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap());
+        let url = opened("s3://b", &[id, secret, path], |to| to.profile = Some("night".into())).await;
+        assert!(url.unwrap().contains("NK%2F"));
+        let url = opened("s3://b", &[path, ("AWS_PROFILE", "night")], |_| {}).await;
+        assert!(url.unwrap().contains("NK%2F"));
+    }
+
+    #[tokio::test]
+    async fn half_a_key_and_no_key_are_told_before_anything_is_asked() {
+        let half = opened("s3://b", &KEYS[..1], |_| {}).await.unwrap_err();
+        assert_eq!(half.kind(), crate::error::ErrorKind::Input);
+        assert!(
+            half.chain().contains("the environment gave no credentials"),
+            "{}",
+            half.chain()
+        );
+        let none = opened("s3://b", &[("AWS_EC2_METADATA_DISABLED", "true")], |_| {})
+            .await
+            .unwrap_err();
+        assert!(
+            none.chain().contains("no credentials for S3") && none.chain().contains("AWS_PROFILE"),
+            "{}",
+            none.chain()
+        );
+    }
 }

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 2;
 impl Storage {
     /// Whether an object of `bytes` goes in one put.
     pub(super) fn fits_one_put(&self, bytes: u64) -> bool {
-        bytes <= self.upload_memory()
+        bytes <= self.one_put()
     }
 
     /// Waits until `bytes` of an object may be in memory; more than the whole budget are granted as the whole budget.
@@ -117,6 +117,7 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
+    use crate::storage::open::Means;
     use crate::storage::unreliable::{Fault, Kind, Unreliable};
     use crate::storage::{Expected, FinishedObject, Published, RunId};
 
@@ -125,7 +126,11 @@ mod tests {
     /// A lake that takes at most a kibibyte in one put.
     fn lake() -> (Unreliable, Storage) {
         let store = Unreliable::over(InMemory::new());
-        let lake = Storage::over_with_memory(Arc::new(store.clone()), 1 << 10);
+        let means = Means {
+            one_put: 1 << 10,
+            ..Means::default()
+        };
+        let lake = Storage::new(Arc::new(store.clone()), "memory://".to_owned(), means);
         (store, lake)
     }
 

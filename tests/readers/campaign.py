@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from exporter import COMPLETE, GAPS, Exporter
 from lake import data_files
 from manifest import assert_readable, promised
-from scenarios import Scenario, left_in_staging, rejected_rows
+from scenarios import Scenario, rejected_rows
 from served import assert_no_wrong_row, assert_objects_only
 from strikes import KILLED, AtStep, Strike, struck
 
@@ -45,7 +44,7 @@ class Campaign:
             hits += 1
             self.kills[kind(strike)] += 1
             self.resumes += 1
-            self._look(name, scenario, exporter.lake)
+            self._look(name, scenario, exporter.fetch())
         self._finish(name, scenario, exporter)
         return hits == len(strikes)
 
@@ -80,15 +79,15 @@ class Campaign:
         """The last run ends, and nothing tells that there was more than one."""
         outcome = exporter.run()
         self._expect(name, outcome.code in {COMPLETE, GAPS}, f"exit code {outcome.code}: {outcome.stderr}")
-        lake = exporter.lake
+        lake = exporter.fetch()
         known = len(self.differences)
         self._same(name, scenario.whole, data_files(lake))
         self._same(name, scenario.rejected, rejected_rows(lake))
         self._same(f"{name}: manifest", flat(scenario.manifest), flat(promised(lake)))
-        left = left_in_staging(lake)
-        self._expect(name, not left, f"left in _staging: {left}")
+        left = exporter.left()
+        self._expect(name, not left, f"left on its way: {left}")
         if known == len(self.differences):
-            shutil.rmtree(lake)
+            exporter.discard()
 
     def _same(self, name: str, whole: dict[str, Any], now: dict[str, Any]) -> None:
         missing, surplus = sorted(whole.keys() - now.keys()), sorted(now.keys() - whole.keys())

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 from exporter import Exporter
 from ladder import Ladder, climb
 from sandbox import Sandbox
+from servers import STORES, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_BINARY = ROOT / "target" / "release" / "cio2parquet"
@@ -78,6 +79,27 @@ def spark() -> Iterator[SparkSession]:
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[str], Server]]:
+    """The stores, each started when it is first asked for."""
+    started: dict[str, Server] = {}
+
+    def serve(name: str) -> Server:
+        if name not in started:
+            started[name] = STORES[name]()
+        return started[name]
+
+    yield serve
+    for server in started.values():
+        server.stop()
+
+
+@pytest.fixture(scope="session", params=list(STORES))
+def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Server:
+    """Each store in turn."""
+    return servers(request.param)
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,37 @@ class Exporter:
     flags: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def to(self) -> str:
+        """Where the lake is, as the command is told."""
+        return str(self.lake)
+
+    @property
+    def opening(self) -> dict[str, str]:
+        """What the command needs in its environment to get in."""
+        return {}
+
+    def into(self, lake: Path) -> Exporter:
+        """The same command into another lake."""
+        return replace(self, lake=lake)
+
+    def begin_with(self, before: Path) -> None:
+        """Let the lake, that is not there yet, be a copy of this one."""
+        shutil.copytree(before, self.lake)
+
+    def fetch(self) -> Path:
+        """The folder in which the lake is as it is now."""
+        return self.lake
+
+    def left(self) -> list[str]:
+        """What is on its way into the lake, or was left there by the dead."""
+        staging = self.lake / "_staging"
+        return [path.name for path in staging.iterdir()]
+
+    def discard(self) -> None:
+        """Remove the lake."""
+        shutil.rmtree(self.lake)
+
     def run(self, *arguments: str, now: datetime | None = None) -> Outcome:
         """Run to the end."""
         process = self.start(*arguments, now=now)
@@ -65,9 +97,9 @@ class Exporter:
     def start(self, *arguments: str, now: datetime | None = None) -> subprocess.Popen[str]:
         """Start without waiting; the run's idea of now is the sandbox's clock unless said otherwise."""
         clock = instant(now or self.sandbox.now)
-        command = [str(self.binary), "export", "--to", str(self.lake), "--api-url", self.sandbox.url]
+        command = [str(self.binary), "export", "--to", self.to, "--api-url", self.sandbox.url]
         command += ["--rate", "0", "--now", clock, "--report", "json", *self.flags, *arguments]
-        environment = clean_environment() | {"CIO_TOKEN": self.sandbox.token} | self.environment
+        environment = clean_environment() | {"CIO_TOKEN": self.sandbox.token} | self.opening | self.environment
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -86,5 +118,5 @@ def run(binary: Path, *arguments: str, **environment: str) -> Outcome:
 
 def clean_environment() -> dict[str, str]:
     """The environment without settings that the tests' user may have in it."""
-    ours = ("CIO_", "CIO2PARQUET_", "AWS_", "RUST_")
+    ours = ("CIO_", "CIO2PARQUET_", "AWS_", "AZURE_", "GOOGLE_", "STORAGE_", "RUST_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

@@ -48,7 +48,7 @@ class Ladder:
     rungs: dict[tuple[str, str], Rung] = field(default_factory=dict)
 
 
-def climb(binary: Path, sandbox: Sandbox, folder: Path) -> Ladder:
+def climb(binary: Path, sandbox: Sandbox, folder: Path, make: Callable[..., Exporter] = Exporter) -> Ladder:
     """Export in every mode at every step."""
     ladder = Ladder()
     lakes = {mode: Lake() for mode in MODES}
@@ -58,7 +58,7 @@ def climb(binary: Path, sandbox: Sandbox, folder: Path) -> Ladder:
         truth = ladder.truths[step] = observe(sandbox)
         for mode, syncs in MODES.items():
             lakes[mode] = RULES[syncs[number]](lakes[mode], truth)
-            exporter = Exporter(binary, sandbox, folder / mode, ("--sync", syncs[number], "-q"))
+            exporter = make(binary, sandbox, folder / mode, ("--sync", syncs[number], "-q"))
             ladder.rungs[mode, step] = rung(exporter, lakes[mode], folder / f"{mode}-{step}", ENDS[step])
     return ladder
 
@@ -66,5 +66,5 @@ def climb(binary: Path, sandbox: Sandbox, folder: Path) -> Ladder:
 def rung(exporter: Exporter, expected_lake: Lake, copy: Path, end: int) -> Rung:
     """Run twice: the second time there is nothing to do, and nothing may change."""
     outcome = exporter.run().expect(end)
-    shutil.copytree(exporter.lake, copy)
+    shutil.copytree(exporter.fetch(), copy)
     return Rung(copy, expected_lake, outcome, exporter.run())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,25 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from exporter import COMPLETE, HELD, RUN_TIMEOUT, Exporter, Outcome
-from lake import data_files, tables
+from exporter import COMPLETE, HELD, Exporter
+from lake import data_files
 from manifest import add_version, newest, tables_of, version_files
-from sandbox import ACTIVITIES, CUSTOMERS, MESSAGES, METRICS, STREAMS, Sandbox, instant
-from scenarios import SMALL, left_in_staging
-from strikes import KILLED, AtStep, asleep, struck
+from races import PAIRS, Names, ended, race
+from sandbox import METRICS, Sandbox, instant
+from scenarios import SMALL
+from strikes import KILLED, AtStep, struck
 
-Names = tuple[str, ...]
 ROUNDS = 20 if os.environ.get("CRASH") == "long" else 2
 """Of each pair."""
-PAIRS: tuple[tuple[Names, Names], ...] = (
-    (STREAMS, STREAMS),
-    ((ACTIVITIES, CUSTOMERS), (CUSTOMERS, MESSAGES)),
-    ((CUSTOMERS, MESSAGES), (MESSAGES, ACTIVITIES)),
-    ((CUSTOMERS,), STREAMS),
-    ((MESSAGES, CUSTOMERS), (CUSTOMERS, MESSAGES)),
-)
-LATENCY = 500
-"""Milliseconds: whoever comes second comes while the first one reads."""
 LEASE_SECONDS = 2
 LEASE = {"CIO2PARQUET_LEASE_SECONDS": str(LEASE_SECONDS)}
 
@@ -63,17 +52,6 @@ def slow(sandbox: Sandbox) -> Iterator[Callable[[int], None]]:
     sandbox.behave(latency_ms=0)
 
 
-def of_streams(files: dict[str, bytes], streams: Names) -> dict[str, bytes]:
-    """Those of some tables."""
-    return {path: content for path, content in files.items() if path.split("/")[0] in streams}
-
-
-def ended(process: subprocess.Popen[str]) -> Outcome:
-    """A started run at its end."""
-    stdout, stderr = process.communicate(timeout=RUN_TIMEOUT)
-    return Outcome(process.returncode, stdout, stderr)
-
-
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: " vs ".join("+".join(names) for names in pair))
 def test_of_two_started_at_once_one_wins(
     pair: tuple[Names, Names],
@@ -85,42 +63,7 @@ def test_of_two_started_at_once_one_wins(
 ) -> None:
     """The other says who has it, and has touched nothing: it gave back what it had claimed."""
     for number in range(ROUNDS):
-        exporter = Exporter(binary, sandbox, tmp_path / str(number), ("-q",))
-        slow(0)
-        ready = [asleep(exporter, AtStep("staging-opened"), *names) for names in pair]
-        runs = [process for process in ready if process is not None]
-        slow(LATENCY)
-        for process in runs:
-            process.send_signal(signal.SIGCONT)
-        while all(process.poll() is None for process in runs):
-            time.sleep(0.003)
-        slow(0)
-        outcomes = [ended(process) for process in runs]
-        assert sorted(outcome.code for outcome in outcomes) == [COMPLETE, HELD], [one.stderr for one in outcomes]
-        won = outcomes[0].code == COMPLETE
-        winner, loser = outcomes if won else outcomes[::-1]
-        mine, theirs = pair if won else pair[::-1]
-        assert_told(loser, winner, theirs)
-        lake = exporter.lake
-        assert data_files(lake) == of_streams(whole, mine)
-        assert tables(lake) == set(mine)
-        for table in set(tables_of(lake)) - set(mine):
-            state = newest(lake, table)["state"]
-            assert (state["claim"], state["partitions"], state["mark"], state["runs"]) == (None, {}, None, [])
-        assert not left_in_staging(lake)
-        exporter.run().expect(COMPLETE)
-        assert data_files(lake) == whole
-
-
-def assert_told(loser: Outcome, winner: Outcome, names: Names) -> None:
-    """The report of who lost: one table is held, and the others were not begun."""
-    report = loser.report
-    assert report["exit_code"] == HELD
-    assert winner.report["run"] in report["error"]
-    assert winner.report["run"] in loser.stderr
-    statuses = [stream["status"] for stream in report["streams"]]
-    assert sorted(statuses) == ["held"] + ["stopped"] * (len(names) - 1)
-    assert not any(stream["rows"]["fetched"] or stream["committed"] for stream in report["streams"])
+        race(Exporter(binary, sandbox, tmp_path / str(number), ("-q",)), pair, whole, slow)
 
 
 @pytest.fixture
@@ -145,7 +88,7 @@ def move_elsewhere(lake: Path, **other: str) -> None:
 def assert_inherited(exporter: Exporter, whole: dict[str, bytes]) -> None:
     """Everything is there, and nothing of the dead run is left."""
     assert data_files(exporter.lake) == whole
-    assert not left_in_staging(exporter.lake)
+    assert not exporter.left()
 
 
 def test_the_dead_of_this_machine_are_not_waited_for(widowed: Exporter, whole: dict[str, bytes]) -> None:

@@ -16,7 +16,7 @@ from exporter import COMPLETE, GAPS, STORAGE, Exporter, Outcome
 from lake import data_files
 from manifest import assert_readable, promised
 from sandbox import DETAILS, Sandbox
-from scenarios import FIRST, FULL_LATER, ODD, SETTINGS, SPILLED, Scenario, left_in_staging, prepare, rejected_rows
+from scenarios import FIRST, FULL_LATER, ODD, SETTINGS, SPILLED, Scenario, prepare, rejected_rows
 from served import assert_no_wrong_row, assert_objects_only
 from strikes import AtStep, asleep, wake
 
@@ -111,7 +111,7 @@ def assert_goes_on(scenario: Scenario, exporter: Exporter) -> None:
     assert data_files(lake) == scenario.whole
     assert rejected_rows(lake) == scenario.rejected
     assert promised(lake) == scenario.manifest
-    assert not left_in_staging(lake)
+    assert not exporter.left()
 
 
 def blocks(folder: Path) -> int:

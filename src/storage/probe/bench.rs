@@ -149,10 +149,14 @@ impl Bench<'_> {
 
     pub(super) async fn delete(&self, is_put: bool) -> Result<(), Trouble> {
         given(is_put, NOT_PUT)?;
-        let removed = self.lake.remove(self.run, &self.object()).await?;
+        let removed = match self.lake.remove(self.run, &self.object()).await? {
+            Removed::Refused(error) => return Err(error.into()),
+            Removed::Conflict => false,
+            Removed::Done => true,
+        };
         // A key that may not look has been told so; the delete was answered.
         let seen = matches!(self.lake.head(&self.object()).await, Ok(Some(_)));
-        let gone = removed == Removed::Done && !seen;
+        let gone = removed && !seen;
         given(
             gone,
             self.wrong("was deleted and is still there: use a store that shows at once what was deleted"),

@@ -6,6 +6,18 @@ use std::time::Duration;
 use object_store::Error as StoreError;
 
 use crate::error::Error;
+use crate::storage::answer::Answer;
+
+/// What stores say with 403 of a key or a clock, and not of a right.
+const ANOTHER_MATTER: [&str; 7] = [
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "AuthenticationFailed",
+    "InvalidSecurity",
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+];
 
 /// What a run asks of a store; in the order in which it is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,45 +121,31 @@ impl Trouble {
 
 /// A run only deletes what nobody needs any more, so that alone may be refused.
 fn denied(operation: Operation, location: &str, error: &Error) -> Verdict {
-    let chain = error.chain();
-    if is_unknown_key(&chain) {
-        return Verdict::Failed(format!(
-            "the store does not know the key, or its secret is another: {chain}"
-        ));
-    }
-    let remedy = operation
-        .right(location)
-        .map_or(String::new(), |right| format!("the key lacks {right}: "));
+    let right = operation.right(location);
+    let remedy = right.map_or(String::new(), |right| format!("the key lacks {right}: "));
+    let text = format!("{remedy}{}", error.chain());
     match operation {
         Operation::Delete => Verdict::Warning(format!(
-            "old versions and removed partitions will stay, for what is not needed any more cannot be deleted; {remedy}{chain}"
+            "old versions and removed partitions will stay, for what is not needed any more cannot be deleted; {text}"
         )),
-        _ => Verdict::Failed(format!("{remedy}{chain}")),
+        _ => Verdict::Failed(text),
     }
 }
 
-/// Whether the store said that the key may not.
+/// Whether the store said that the key may not; one that it does not know is another matter.
 fn is_denied(error: &Error) -> bool {
     let mut next: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(cause) = next {
-        if let Some(StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }) = cause.downcast_ref() {
+        if let Some(answer) = cause.downcast_ref::<Answer>() {
+            return answer.status == 403 && !ANOTHER_MATTER.contains(&answer.code.as_str());
+        }
+        if let Some(StoreError::PermissionDenied { .. }) = cause.downcast_ref() {
             return true;
         }
         next = cause.source();
     }
     // Deletes are sent to S3 by the list, and refused inside an answer that is a success.
     error.chain().contains("AccessDenied")
-}
-
-fn is_unknown_key(chain: &str) -> bool {
-    [
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "AuthenticationFailed",
-        "401 Unauthorized",
-    ]
-    .iter()
-    .any(|code| chain.contains(code))
 }
 
 impl Operation {
@@ -232,6 +230,7 @@ impl Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::failure::failed;
 
     fn refused(code: &'static str) -> Error {
         let cause = StoreError::PermissionDenied {
@@ -255,11 +254,23 @@ mod tests {
                 "{verdict:?}"
             );
         }
-        let unknown = Trouble::from(refused("InvalidAccessKeyId")).verdict(Operation::Delete, "s3://b");
-        assert!(
-            matches!(&unknown, Verdict::Failed(text) if text.contains("does not know the key")),
-            "{unknown:?}"
-        );
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_lacks_no_right() {
+        let body = "Server returned non-2xx status code: 403 Forbidden: <Error><Code>InvalidAccessKeyId</Code></Error>";
+        let cause = || StoreError::PermissionDenied {
+            path: "x".to_owned(),
+            source: body.into(),
+        };
+        for operation in [Operation::Create, Operation::Delete] {
+            let error = failed("reach", "s3://b/x", cause());
+            let verdict = Trouble::from(error).verdict(operation, "s3://b");
+            assert!(
+                matches!(&verdict, Verdict::Failed(text) if text.contains("does not know this key")),
+                "{verdict:?}"
+            );
+        }
     }
 
     #[test]
