@@ -20,6 +20,9 @@ use crate::stream::Catalog;
 /// Who checks wants to know whether it works now.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The same for the store, of which more is asked.
+const STORE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// As many as the API allows, which a handful of requests never reaches.
 const RATE: f64 = 10.0;
 
@@ -34,7 +37,7 @@ pub async fn run(args: CheckArgs) -> Result<u8> {
         run: uuid::Uuid::now_v7().to_string().parse::<RunId>()?,
         owner: Owner::current(),
         destination: Destination {
-            patience: PATIENCE / 2,
+            patience: STORE_PATIENCE,
             ..place::destination(args.place.to.as_deref(), &config)?
         },
         streams: streams(&args.streams, &config, &Catalog::load()?)?,

@@ -160,7 +160,8 @@ impl Uploads {
         let status = answer.status();
         let text = answer.text().await.map_err(|cause| unreadable(cause.without_url()))?;
         if status != StatusCode::OK {
-            return Err(unreadable(format!("the store answered {status}: {text}")));
+            // In the words of `object_store`, from which the store's answer is read.
+            return Err(unreadable(format!("status code: {status}: {text}")));
         }
         let listing: Listing = quick_xml::de::from_str(&text).map_err(unreadable)?;
         Ok(listing.uploads)

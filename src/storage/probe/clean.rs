@@ -1,5 +1,6 @@
 //! What is done at the end, however the operations went: nothing of it may stay.
 
+use object_store::{ObjectStoreExt, PutPayload};
 use tokio::time::timeout;
 
 use super::bench::Bench;
@@ -14,9 +15,14 @@ impl Bench<'_> {
         if report.tried(Operation::Create) && !report.good(Operation::Delete) {
             left.extend(self.clear(&self.object(), report.good(Operation::Create)).await);
         }
-        if report.tried(Operation::Upload) && !report.good(Operation::Upload) {
+        let listed = !report.tried(Operation::ListUploads) || report.good(Operation::ListUploads);
+        if report.tried(Operation::Upload) && !(report.good(Operation::Upload) && listed) {
             left.extend(self.clear(&self.parts(), false).await);
             left.extend(self.clear_uploads().await);
+        }
+        // Where nothing may be deleted, what is put in the place of the parts would stay too.
+        if report.tried(Operation::Upload) && !report.refused(Operation::Delete) && self.lake.uploads().is_none() {
+            left.extend(self.drop_parts().await);
         }
         if self.lake.close_staging(self.run).await.is_err() {
             left.push(self.lake.place(STAGING));
@@ -49,6 +55,14 @@ impl Bench<'_> {
             Ok(Err(_)) | Err(_) => was_put,
         };
         stays.then(|| self.lake.place(path))
+    }
+
+    /// Azure knows no abort, and keeps parts out of sight for a week unless something is put in their place.
+    async fn drop_parts(&self) -> Option<String> {
+        let path = self.lake.locate(&self.parts()).ok()?;
+        let put = self.lake.store().put(&path, PutPayload::new());
+        let put = timeout(LIMIT, put).await;
+        self.clear(&self.parts(), matches!(put, Ok(Ok(_)))).await
     }
 
     async fn clear_uploads(&self) -> Option<String> {

@@ -83,15 +83,23 @@ pub struct ProbeReport {
 
 impl ProbeReport {
     /// Whether the operation was tried and does what a run needs.
-    pub fn good(&self, operation: Operation) -> bool {
-        let mut found = self.operations.iter();
-        found.any(|probed| probed.operation == operation && probed.verdict == Verdict::Good)
+    pub(super) fn good(&self, operation: Operation) -> bool {
+        self.of(operation).is_some_and(|probed| probed.verdict == Verdict::Good)
     }
 
     /// Whether the operation was tried.
     pub(super) fn tried(&self, operation: Operation) -> bool {
-        let mut found = self.operations.iter();
-        found.any(|probed| probed.operation == operation && probed.took.is_some())
+        self.of(operation).is_some_and(|probed| probed.took.is_some())
+    }
+
+    /// Whether the operation was refused, which a run gets along with.
+    pub(super) fn refused(&self, operation: Operation) -> bool {
+        let probed = self.of(operation);
+        probed.is_some_and(|probed| matches!(probed.verdict, Verdict::Warning(_)))
+    }
+
+    fn of(&self, operation: Operation) -> Option<&Probed> {
+        self.operations.iter().find(|probed| probed.operation == operation)
     }
 }
 
@@ -109,6 +117,12 @@ impl From<Error> for Trouble {
 }
 
 impl Trouble {
+    /// Whether the store refuses everybody everything: the key, the bucket or its region is wrong, or it is overloaded.
+    pub(super) fn is_of_all(&self) -> bool {
+        let Self::Failed(error) = self else { return false };
+        error.source().is_some_and(|cause| cause.is::<Answer>()) && !is_denied(error)
+    }
+
     pub(super) fn verdict(self, operation: Operation, location: &str) -> Verdict {
         match self {
             Self::Warning(text) => Verdict::Warning(text),
@@ -219,7 +233,7 @@ impl Operation {
             ("gs", Self::Read | Self::ReadRange | Self::Clock) => "storage.objects.get",
             ("gs", Self::Upload) => "storage.multipartUploads.create or storage.multipartUploads.abort",
             ("gs", Self::ListUploads) => "storage.multipartUploads.list",
-            ("gs", Self::Replace | Self::ReplaceOutdated) => "storage.objects.create or storage.objects.delete",
+            ("gs", Self::Replace | Self::ReplaceOutdated) => "storage.objects.delete, which replacing takes",
             ("gs", Self::Delete) => "storage.objects.delete",
             ("gs", _) => "storage.objects.create",
             _ => "the role Storage Blob Data Contributor, or its shared access signature lacks one of rcwdl",

@@ -14,10 +14,12 @@ use crate::storage::layout::{CHECK, STAGING, check_folder};
 use crate::storage::{Destination, Owner, RunId, Storage};
 
 /// No operation is waited for any longer.
-pub(super) const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// What fails after so long did not fail by an answer, and neither will the next.
-const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(2);
+
+const NOT_OPENED: &str = "the lake cannot be opened";
 
 /// Who probes, and when it is to stop.
 #[derive(Debug, Clone)]
@@ -51,7 +53,7 @@ pub async fn probe<S: Fn() -> bool>(destination: &Destination, settings: &Probe<
         Err(error) => {
             let mut notes = Notes::new(&destination.to, &settings.stopped);
             notes.enter::<()>(Operation::Open, Err(error.into()), began);
-            notes.skip_rest("the lake cannot be opened", matches!(place, Place::Bucket(_)));
+            notes.skip_rest(NOT_OPENED, matches!(place, Place::Bucket(_)));
             notes.report
         }
     };
@@ -88,7 +90,7 @@ impl Storage {
         let opened = notes.step(Operation::Open, bench.open(&settings.owner)).await;
         // On disk every put needs a folder; in a bucket a key that may not list may still put.
         if opened.is_none() && self.disk().is_some() {
-            notes.skip_rest("the lake cannot be opened", false);
+            notes.skip_rest(NOT_OPENED, false);
         } else {
             bench.walk(&mut notes).await;
         }
@@ -103,7 +105,8 @@ struct Notes<'a> {
     report: ProbeReport,
     location: &'a str,
     stopped: &'a dyn Fn() -> bool,
-    silent: bool,
+    /// Why nothing more is tried.
+    over: Option<&'static str>,
 }
 
 impl<'a> Notes<'a> {
@@ -113,7 +116,7 @@ impl<'a> Notes<'a> {
             report: ProbeReport { operations, left },
             location,
             stopped,
-            silent: false,
+            over: None,
         }
     }
 
@@ -122,8 +125,8 @@ impl<'a> Notes<'a> {
         let began = Instant::now();
         let done = if (self.stopped)() {
             Err(Trouble::Skipped("interrupted"))
-        } else if self.silent {
-            Err(Trouble::Skipped("the store does not answer"))
+        } else if let Some(why) = self.over {
+            Err(Trouble::Skipped(why))
         } else {
             timeout(LIMIT, work).await.unwrap_or_else(|_| {
                 let text = format!("{} does not answer within {} s", self.location, LIMIT.as_secs());
@@ -135,11 +138,16 @@ impl<'a> Notes<'a> {
 
     fn enter<T>(&mut self, operation: Operation, done: Result<T, Trouble>, began: Instant) -> Option<T> {
         let took = began.elapsed();
+        if operation == Operation::Open && matches!(&done, Err(trouble) if trouble.is_of_all()) {
+            self.over = Some(NOT_OPENED);
+        }
         let (verdict, value) = match done {
             Ok(value) => (Verdict::Good, Some(value)),
             Err(trouble) => (trouble.verdict(operation, self.location), None),
         };
-        self.silent |= matches!(verdict, Verdict::Failed(_)) && took > SILENCE;
+        if matches!(verdict, Verdict::Failed(_)) && took > SILENCE {
+            self.over = Some("the store does not answer");
+        }
         let took = (!matches!(verdict, Verdict::Skipped(_))).then_some(took);
         self.report.operations.push(Probed {
             operation,
