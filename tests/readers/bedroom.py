@@ -20,10 +20,16 @@ DEAD: dict[str, Strike] = {"run-evicted": AtStep("page-read"), "partition-adopte
 Snapshot = dict[str, bytes]
 
 
-def furnish(name: str, binary: Path, folder: Path, make: Callable[..., Exporter] = Exporter) -> Bedroom:
+def furnish(
+    name: str,
+    binary: Path,
+    folder: Path,
+    make: Callable[..., Exporter] = Exporter,
+    environment: dict[str, str] | None = None,
+) -> Bedroom:
     """A scenario by its name, and the workspace of tomorrow."""
     sandbox = Sandbox(binary, behaviour=ODD, **SETTINGS[name].workspace)
-    scenario = prepare(name, binary, sandbox, folder, make)
+    scenario = prepare(name, binary, sandbox, folder, make, environment)
     room = Bedroom(scenario, sandbox, sandbox.now)
     sandbox.advance("1d")
     observed(sandbox, scenario.forms)
@@ -87,7 +93,7 @@ class Sleeper:
 
 
 def snapshot(lake: Path) -> Snapshot:
-    """Every object of the tables and of the manifest; a `#` stands in names of files that are not linked to their place."""
+    """Every object of the tables and of the manifest; a file with a `#` in its name is not in its place yet."""
     files = (path.relative_to(lake) for path in lake.rglob("*") if path.is_file() and "#" not in path.name)
     return {str(path): (lake / path).read_bytes() for path in files if path.parts[0] not in {"_rejected", "_staging"}}
 

@@ -25,6 +25,8 @@ class Campaign:
     unreached: Counter[str] = field(default_factory=Counter)
     """Strikes that the command ended before."""
     resumes: int = 0
+    left: int = 0
+    """What the dead left on its way."""
     trials: int = 0
     differences: list[str] = field(default_factory=list)
     """What was wrong, with all that is needed to see it again."""
@@ -44,7 +46,7 @@ class Campaign:
             hits += 1
             self.kills[kind(strike)] += 1
             self.resumes += 1
-            self._look(name, scenario, exporter.fetch())
+            self._look(name, scenario, exporter)
         self._finish(name, scenario, exporter)
         return hits == len(strikes)
 
@@ -53,7 +55,7 @@ class Campaign:
         names = [*self.kills, *(name for name in self.unreached if name not in self.kills)]
         lines = [
             f"{self.kills.total()} kills in {self.trials} trials, {self.resumes} resumed runs, "
-            f"{len(self.differences)} differences",
+            f"{self.left} leftovers swept, {len(self.differences)} differences",
             *(f"  {name:20} {self.kills[name]:5} {self.missed(name)}".rstrip() for name in names),
             *self.differences,
         ]
@@ -64,10 +66,12 @@ class Campaign:
         missed = self.unreached[name]
         return f"({missed} more that the command ended before)" if missed else ""
 
-    def _look(self, name: str, scenario: Scenario, lake: Path) -> None:
+    def _look(self, name: str, scenario: Scenario, exporter: Exporter) -> None:
         """What a reader sees beside the dead run, if that came as far as making the lake."""
+        lake = exporter.fetch()
         if not lake.is_dir():
             return
+        self.left += len(exporter.left())
         try:
             assert_objects_only(lake)
             assert_readable(lake)

@@ -22,7 +22,7 @@ ENDS = {"first": COMPLETE, "a-day-later": COMPLETE, LAST: GAPS}
 
 Rule = Callable[[Lake, Truth], Lake]
 RULES: dict[str, Rule] = {"incremental": expected.incremental, "full-table": expected.full_table}
-MODES = {
+MODES: dict[str, tuple[str, ...]] = {
     "incremental": ("incremental", "incremental", "incremental"),
     "full-table": ("full-table", "full-table", "full-table"),
     "mixed": ("incremental", "incremental", "full-table"),
@@ -48,15 +48,21 @@ class Ladder:
     rungs: dict[tuple[str, str], Rung] = field(default_factory=dict)
 
 
-def climb(binary: Path, sandbox: Sandbox, folder: Path, make: Callable[..., Exporter] = Exporter) -> Ladder:
-    """Export in every mode at every step."""
+def climb(
+    binary: Path,
+    sandbox: Sandbox,
+    folder: Path,
+    make: Callable[..., Exporter] = Exporter,
+    modes: dict[str, tuple[str, ...]] = MODES,
+) -> Ladder:
+    """Export in these modes at every step."""
     ladder = Ladder()
-    lakes = {mode: Lake() for mode in MODES}
+    lakes = {mode: Lake() for mode in modes}
     for number, (step, span) in enumerate(STEPS.items()):
         if span:
             sandbox.advance(span)
         truth = ladder.truths[step] = observe(sandbox)
-        for mode, syncs in MODES.items():
+        for mode, syncs in modes.items():
             lakes[mode] = RULES[syncs[number]](lakes[mode], truth)
             exporter = make(binary, sandbox, folder / mode, ("--sync", syncs[number], "-q"))
             ladder.rungs[mode, step] = rung(exporter, lakes[mode], folder / f"{mode}-{step}", ENDS[step])

@@ -1,7 +1,7 @@
 """moto as a server of S3, that checks the signature in an address as well as the one in a header.
 
-moto checks the latter only, and fails on an address that was signed. `python s3_server.py` says on its first line where
-it listens and serves until it is ended.
+moto checks the latter only, and answers 500 to an address that was signed, and to a part of an upload that is gone.
+`python s3_server.py` says on its first line where it listens and serves until it is ended.
 """
 
 from __future__ import annotations
@@ -14,16 +14,28 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from moto.iam import access_control
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import FakeKey, S3Backend
 from werkzeug.serving import make_server
 
 SIGNATURE = "X-Amz-Signature"
+ORIGINAL_PART = S3Backend.upload_part
+
+
+def upload_part(backend: S3Backend, bucket_name: str, multipart_id: str, part_id: int, value: bytes) -> FakeKey:
+    """S3 does not fall over an upload that was completed or aborted."""
+    if multipart_id not in backend.get_bucket(bucket_name).multiparts:
+        raise NoSuchUpload(upload_id=multipart_id)
+    return ORIGINAL_PART(backend, bucket_name, multipart_id, part_id, value)
 
 
 class SignedRequest(access_control.S3IAMRequest):
     """A request that is signed either way."""
 
     def __init__(self, *, path: str, headers: Any, **request: Any) -> None:
-        """What an address says of its signature is what a header would say."""
+        """What an address says of its signature is what a header would say; a `+` in it is a space, as S3 reads it."""
+        path, mark, query_text = path.partition("?")
+        path += mark + query_text.replace("+", "%20")
         query = dict(parse_qsl(urlsplit(path).query, keep_blank_values=True))
         self._in_address = SIGNATURE in query
         headers = dict(headers)
@@ -55,6 +67,7 @@ class SignedRequest(access_control.S3IAMRequest):
 def main() -> None:
     """Serve on a free port of the loopback interface."""
     access_control.S3IAMRequest = SignedRequest
+    S3Backend.upload_part = upload_part
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)

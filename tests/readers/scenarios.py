@@ -16,6 +16,8 @@ from sandbox import CUSTOMERS, Sandbox
 from served import Forms, observed
 
 COMMIT_OFTEN = {"CIO2PARQUET_COMMIT_SECONDS": "0"}
+IN_PARTS = {"CIO2PARQUET_ONE_PUT_BYTES": "0"}
+"""Every object goes into a bucket in parts."""
 VERSIONS_KEPT = 200
 SURPLUS = 4
 """Versions that are old enough to be pruned."""
@@ -69,9 +71,14 @@ class Scenario:
 
 
 def prepare(
-    name: str, binary: Path, sandbox: Sandbox, folder: Path, make: Callable[..., Exporter] = Exporter
+    name: str,
+    binary: Path,
+    sandbox: Sandbox,
+    folder: Path,
+    make: Callable[..., Exporter] = Exporter,
+    environment: dict[str, str] | None = None,
 ) -> Scenario:
-    """Run once without a break, to know what should come of it."""
+    """Run once without a break, to know what should come of it; the run before has no `environment` of its own."""
     setting = SETTINGS[name]
     forms = observed(sandbox)
     before = None
@@ -84,7 +91,7 @@ def prepare(
             add_old_versions(before, CUSTOMERS)
         sandbox.advance(setting.span)
         forms = observed(sandbox, forms)
-    exporter = make(binary, sandbox, folder / "whole", (*setting.flags, "-q"), COMMIT_OFTEN)
+    exporter = make(binary, sandbox, folder / "whole", (*setting.flags, "-q"), COMMIT_OFTEN | (environment or {}))
     if before:
         exporter.begin_with(before)
     started = time.monotonic()

@@ -6,6 +6,7 @@ the binary is told of it and as a test looks into it.
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import subprocess
@@ -186,7 +187,7 @@ class Azure(Server):
 
     def place(self, name: str, key: str = ALL, at: str | None = None) -> AzurePlace:
         """A folder of the container."""
-        secret = AZURE_KEY if key == ALL else AZURE_KEY.swapcase()
+        secret = AZURE_KEY if key == ALL else base64.b64encode(bytes(64)).decode()
         environment = {
             "AZURE_STORAGE_ACCOUNT_NAME": AZURE_ACCOUNT,
             "AZURE_STORAGE_ACCOUNT_KEY": secret,

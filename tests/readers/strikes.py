@@ -13,6 +13,10 @@ from exporter import RUN_TIMEOUT, Exporter, Outcome, run
 
 VARIABLE = "CIO2PARQUET_CRASH"
 KILLED = -signal.SIGKILL
+IN_BUCKETS = ("upload-begun", "upload-sent")
+"""Steps that only a lake in a bucket has, and only where an object goes in parts."""
+ON_DISK = ("object-parked", "version-pruned")
+"""Steps that only a lake on a disk has: an object is moved aside, a file can be made older than it is."""
 
 
 @dataclass(frozen=True)

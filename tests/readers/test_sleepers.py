@@ -16,7 +16,7 @@ from bedroom import Bedroom, furnish
 from exporter import COMPLETE, GAPS, HELD
 from manifest import tables_of, version_files
 from scenarios import FULL_LATER, SPILLED, add_old_versions
-from strikes import steps
+from strikes import IN_BUCKETS, steps
 
 BEFORE_ITS_CLAIM = ("staging-opened", "table-seen", "run-evicted")
 """Who sleeps there has claimed nothing, or not everything, and may go on when the other has ended."""
@@ -56,7 +56,7 @@ Bedrooms = Callable[[str], Bedroom]
 
 def test_every_step_is_slept_at(binary: Path) -> None:
     """A step that is new is given a place here."""
-    assert sorted(steps(binary)) == sorted([*BEFORE_ITS_CLAIM, *HOLDING, *GIVEN_BACK])
+    assert sorted(steps(binary)) == sorted([*BEFORE_ITS_CLAIM, *HOLDING, *GIVEN_BACK, *IN_BUCKETS])
 
 
 @pytest.mark.parametrize("step", HOLDING)
