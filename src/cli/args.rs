@@ -124,7 +124,8 @@ pub struct ExportArgs {
     /// How much memory to use
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub memory: String,
-    /// Where rows are put that do not fit into memory [default: beside the lake]
+    /// Where rows are put that do not fit into memory [default: beside the lake; the system's
+    /// folder for temporary files when that is a bucket]
     #[arg(long, value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
     /// Stop after this long with exit code 9; the same command goes on
@@ -162,7 +163,7 @@ pub enum ReportFormat {
 /// `demo`.
 #[derive(Debug, ClapArgs)]
 pub struct DemoArgs {
-    /// Where the lake goes
+    /// Where the lake goes: a folder or a URL, as with export
     #[arg(long, value_name = "DIR", default_value = "./cio-lake")]
     pub to: String,
 }

@@ -1,15 +1,16 @@
 //! `demo`: a simulated workspace becomes a lake, a day passes, and the lake follows; no account needed.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::args::{DemoArgs, Output};
+use super::config::Config;
 use super::listen;
 use super::out;
+use super::place;
 use super::settings::{COMMIT_EVERY, LEASE};
 use super::summary;
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ GROUP BY date ORDER BY date DESC LIMIT 7;";
 /// # Errors
 /// Input and Storage, when the folder cannot be used.
 pub async fn run(args: DemoArgs, output: Output) -> Result<u8> {
-    let storage = Storage::at(Path::new(&args.to))?;
+    let storage = Storage::open(&place::destination(Some(&args.to), &Config::default())?).await?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let behaviour = Behaviour {
         rate: 0.0,

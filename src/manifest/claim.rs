@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::version::{Creation, Version, highest_after, newest_listed, tables};
@@ -190,13 +191,14 @@ impl Claiming<'_> {
     }
 
     /// A store that lets a version be created twice, or an object be replaced that is not the one that was read, lets two runs write
-    /// the same table. The same bytes are written, so that nothing is lost when it does.
+    /// the same table. What is written says the same, so that nothing is lost when it does, but is not the same, so that it is not
+    /// taken for what stands there when an answer is lost.
     async fn prove(&self, version: &Version) -> Result<()> {
         if self.storage.heeds_conditions() {
             return Ok(());
         }
         let path = version_path(&version.state.table, version.number);
-        let bytes = version.encode()?;
+        let bytes = Bytes::from([version.encode()?.as_ref(), b"\n"].concat());
         let without = |what: &str| {
             Error::storage(format!(
                 "{} {what}, which keeps two runs apart: use a store with conditional writes",

@@ -66,11 +66,7 @@ impl TableWriter {
             return Ok(One::Lost(lost));
         }
         let path = object_path(&self.state().table, name);
-        // Where nothing fences a delete, it is looked at as late as can be whether the table is still ours.
-        if !self.is_ours().await? {
-            return Ok(One::Lost(self.lost().await));
-        }
-        match self.storage.remove(&self.run, &path).await? {
+        match self.storage.remove(&self.run, &path, || self.is_ours()).await? {
             Removed::Done => {
                 pass(Step::ObjectRemoved);
                 Ok(One::Gone)

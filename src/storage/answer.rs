@@ -3,6 +3,10 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use reqwest::StatusCode;
+
+use super::client::answered;
+
 const STATUS: &str = "status code: ";
 const REDIRECT: &str = "redirect without LOCATION";
 
@@ -36,14 +40,19 @@ impl Answer {
         let (before, after) = text.split_once(STATUS)?;
         let phrase = after.split([':', '<']).next().unwrap_or_default().trim();
         let code = element(after, "Code");
+        let status = answered(phrase.split(' ').next()?.parse().ok()?);
+        let name = StatusCode::from_u16(status)
+            .ok()
+            .and_then(|status| status.canonical_reason());
+        let said = format!("{status} {}", name.unwrap_or_default()).trim_end().to_owned();
         let malformed = matches!(
             code,
             "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException"
         );
         Some(Self {
-            status: phrase.split(' ').next()?.parse().ok()?,
+            status,
             code: code.to_owned(),
-            phrase: phrase.to_owned(),
+            phrase: said,
             message: element(after, "Message").replace('\n', " "),
             region: malformed.then(|| element(after, "Region").to_owned()),
             retries: before

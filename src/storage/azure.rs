@@ -5,7 +5,8 @@ use std::sync::Arc;
 use object_store::ClientConfigKey;
 use object_store::azure::{AzureConfigKey as Key, AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder};
 
-use super::credentials::{brief, patient, prove};
+use super::client::{Connector, brief, options, patient};
+use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};
 
@@ -30,7 +31,10 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
         .variable(ACCOUNT)
         .or(destination.variable("AZURE_STORAGE_ACCOUNT"));
     let account = account.ok_or_else(|| Error::input(format!("no storage account for {place}: set {ACCOUNT}")))?;
-    let mut builder = MicrosoftAzureBuilder::new().with_container_name(&place.bucket);
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_client_options(options())
+        .with_http_connector(Connector::default())
+        .with_container_name(&place.bucket);
     let of_azure = destination
         .environment
         .iter()

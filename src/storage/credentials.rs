@@ -1,32 +1,11 @@
 //! Whether there is a key at all, found out before anything else is asked.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use object_store::{BackoffConfig, CredentialProvider, RetryConfig};
+use object_store::CredentialProvider;
 
+use super::client::KNOCK;
 use crate::error::{Error, Result};
-
-/// Somebody who has credentials answers within this; where nobody listens nothing ever does.
-const KNOCK: Duration = Duration::from_secs(5);
-
-/// How a service that hands out credentials is asked: once more after a failure, and no longer than a person waits.
-pub(super) fn brief() -> RetryConfig {
-    RetryConfig {
-        backoff: BackoffConfig::default(),
-        max_retries: 1,
-        retry_timeout: KNOCK,
-    }
-}
-
-/// How the store itself is asked.
-pub(super) fn patient(patience: Duration) -> RetryConfig {
-    RetryConfig {
-        // Signatures of a repeated request age with it.
-        retry_timeout: patience.min(Duration::from_mins(3)),
-        ..RetryConfig::default()
-    }
-}
 
 /// Gets a first credential from `provider`, which is called `from` in messages.
 ///

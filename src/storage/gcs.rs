@@ -5,7 +5,8 @@ use std::sync::Arc;
 use object_store::ClientConfigKey;
 use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey as Key};
 
-use super::credentials::{brief, patient, prove};
+use super::client::{Connector, brief, options, patient};
+use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};
 
@@ -21,7 +22,10 @@ const OURS: [Key; 3] = [Key::Bucket, Key::BaseUrl, Key::Client(ClientConfigKey::
 ///
 /// Input, naming the setting; nothing of the bucket itself was asked.
 pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<GoogleCloudStorage> {
-    let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(&place.bucket);
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_client_options(options())
+        .with_http_connector(Connector::default())
+        .with_bucket_name(&place.bucket);
     let of_google = destination
         .environment
         .iter()

@@ -11,6 +11,7 @@
 
 mod answer;
 mod azure;
+mod client;
 mod credentials;
 mod destination;
 mod disk;

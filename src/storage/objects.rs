@@ -7,6 +7,7 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use super::Storage;
+use super::client::{Again, is_unanswered};
 use super::failure::failed;
 use crate::error::{Error, Result};
 
@@ -80,18 +81,31 @@ impl Storage {
         self.unless_missing(deleted, "delete", path).map(|_| ())
     }
 
-    /// Stores an object where there is none.
+    /// Stores an object where there is none. One whose answer was lost is found by its bytes.
     ///
     /// # Errors
     ///
-    /// Storage. The object may have been stored all the same (a lost answer): read it back to know.
+    /// Storage. The object may have been stored all the same: read it back to know.
     pub async fn create(&self, path: &str, bytes: Bytes) -> Result<Created> {
-        let options = PutOptions::from(PutMode::Create);
         let location = self.locate(path)?;
-        match self.store().put_opts(&location, PutPayload::from(bytes), options).await {
-            Ok(_) => Ok(Created::Done),
-            Err(StoreError::AlreadyExists { .. }) => Ok(Created::Exists),
-            Err(cause) => Err(failed("create", &self.place(path), cause)),
+        let mut again = Again::within(self.patience());
+        loop {
+            let (payload, options) = (PutPayload::from(bytes.clone()), PutOptions::from(PutMode::Create));
+            let cause = match self.store().put_opts(&location, payload, options).await {
+                Ok(_) => return Ok(Created::Done),
+                Err(StoreError::AlreadyExists { .. }) => return Ok(Created::Exists),
+                Err(cause) => cause,
+            };
+            if is_unanswered(&cause) {
+                match self.get(path).await {
+                    Ok(Some(found)) if found == bytes => return Ok(Created::Done),
+                    Ok(Some(_)) => return Ok(Created::Exists),
+                    // Should the first one arrive after all, it is found then.
+                    Ok(None) if again.wait().await => continue,
+                    _ => {}
+                }
+            }
+            return Err(failed("create", &self.place(path), cause));
         }
     }
 

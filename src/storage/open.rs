@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -50,6 +51,8 @@ pub(super) struct Means {
     pub(super) one_put: u64,
     /// Where objects go that do not fit into memory; for a bucket only.
     pub(super) spool_dir: PathBuf,
+    /// How long a request that was not answered is sent again; for a bucket only.
+    pub(super) patience: Duration,
 }
 
 impl Default for Means {
@@ -60,6 +63,7 @@ impl Default for Means {
             upload_memory: UPLOAD_MEMORY,
             one_put: UPLOAD_MEMORY,
             spool_dir: std::env::temp_dir(),
+            patience: Duration::ZERO,
         }
     }
 }
@@ -143,7 +147,7 @@ impl Storage {
         let (store, uploads): (Arc<dyn ObjectStore>, _) = match place.provider {
             Provider::S3 => {
                 let store = s3::open(place, destination).await?;
-                let uploads = Uploads::s3(store.clone(), place);
+                let uploads = Uploads::s3(store.clone(), place, destination)?;
                 (Arc::new(store), Some(uploads))
             }
             Provider::Gcs => {
@@ -155,12 +159,21 @@ impl Storage {
             Provider::Azure => (Arc::new(azure::open(place, destination).await?), None),
         };
         let store = Arc::new(PrefixStore::new(store, place.prefix.clone()));
+        let spool_dir = destination.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        std::fs::create_dir_all(&spool_dir).map_err(|cause| {
+            failed(
+                "make the folder for temporary files",
+                &spool_dir.display().to_string(),
+                cause,
+            )
+        })?;
         let means = Means {
             disk: None,
             uploads,
             upload_memory: destination.memory,
             one_put: destination.one_put.unwrap_or(u64::MAX).min(destination.memory),
-            spool_dir: destination.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
+            spool_dir,
+            patience: destination.patience,
         };
         Ok(Self::new(store, place.to_string(), means))
     }
@@ -211,6 +224,10 @@ impl Storage {
 
     pub(super) fn upload_memory(&self) -> u64 {
         self.inner.means.upload_memory
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.inner.means.patience
     }
 
     pub(super) fn one_put(&self) -> u64 {

@@ -1,13 +1,17 @@
 //! The only two ways in which data changes: an object is put in place whole, or taken away.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, PutResult, UpdateVersion};
 
 use super::answer::Answer;
+use super::client::{Again, is_unanswered};
 use super::disk::Leftover;
 use super::failure::failed;
 use super::staged::Body;
+use super::upload::unreadable;
 use super::{Content, FinishedObject, ObjectInfo, RunId, Storage};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
@@ -59,37 +63,40 @@ impl Storage {
         staged: FinishedObject,
         path: &str,
         expected: &Expected,
-        still_ours: impl FnOnce() -> G,
+        still_ours: impl Fn() -> G,
     ) -> Result<Published>
     where
         G: Future<Output = Result<bool>>,
     {
         let to = self.locate(path)?;
-        let published = match &staged.body {
-            Body::File(file) => self.rename(file, &to, expected).await,
-            Body::Content(content) if self.fits_one_put(staged.bytes()) => {
-                let _memory = self.memory_for(staged.bytes()).await?;
-                if !still_ours().await? {
-                    return Ok(Published::Conflict);
-                }
-                self.put(content, &staged, &to, expected).await
-            }
-            Body::Content(content) => {
-                let wanted = async || {
-                    Ok(still_ours().await?
-                        && self
-                            .stands(&to, expected)
-                            .await
-                            .map_err(|cause| self.unwritten(path, cause))?)
-                };
-                match self.upload(content, staged.bytes(), &to, wanted).await? {
-                    Ok(None) => return Ok(Published::Conflict),
-                    Ok(Some(stored)) => Ok(Published::Done(described(&staged, &to, stored))),
-                    Err(cause) => self.settle(cause, &staged, &to, &Expected::Any).await,
-                }
-            }
+        let unwritten = |cause| failed("write", &self.place(path), cause);
+        let content = match &staged.body {
+            Body::File(file) => return self.rename(file, &to, expected).await.map_err(unwritten),
+            Body::Content(content) => content,
         };
-        published.map_err(|cause| self.unwritten(path, cause))
+        let mut again = Again::within(self.patience());
+        loop {
+            let sent = if self.fits_one_put(staged.bytes()) {
+                self.put(content, staged.bytes(), &to, expected, &still_ours).await?
+            } else {
+                let wanted = async || {
+                    let stands = self.stands(&to, expected).await.map_err(unwritten)?;
+                    Ok(stands && look(&still_ours).await?)
+                };
+                self.upload(content, staged.bytes(), &to, wanted).await?
+            };
+            let cause = match sent {
+                Ok(Some(stored)) => return Ok(Published::Done(described(&staged, &to, stored))),
+                Ok(None) => return Ok(Published::Conflict),
+                Err(cause) => cause,
+            };
+            let unanswered = is_unanswered(&cause);
+            match self.settle(cause, &staged, &to, expected).await {
+                // Should the first one arrive after all, the condition decides.
+                Err(_) if unanswered && again.wait().await => {}
+                settled => return settled.map_err(unwritten),
+            }
+        }
     }
 
     /// Whether the store refuses to replace the object at `path` by `bytes` for an ETag that it does not have. On disk that is not what
@@ -114,32 +121,28 @@ impl Storage {
         {
             Ok(_) => Ok(false),
             Err(StoreError::Precondition { .. }) => Ok(true),
-            Err(cause) => Err(self.unwritten(path, cause)),
+            Err(cause) => Err(failed("write", &self.place(path), cause)),
         }
-    }
-
-    fn unwritten(&self, path: &str, cause: StoreError) -> Error {
-        failed("write", &self.place(path), cause)
     }
 
     /// Removes an object for good unless `run` was fenced off; one that is missing is fine.
     ///
-    /// A bucket has no conditional delete: look at the claim just before.
-    pub async fn remove(&self, run: &RunId, path: &str) -> Result<Removed> {
-        self.locate(path)?;
+    /// A bucket has no conditional delete: `still_ours` is asked just before.
+    pub async fn remove<G>(&self, run: &RunId, path: &str, still_ours: impl Fn() -> G) -> Result<Removed>
+    where
+        G: Future<Output = Result<bool>>,
+    {
+        let location = self.locate(path)?;
         let (run, object) = (run.clone(), path.to_owned());
         let withdrawn = self
             .on_disk("delete", path, move |disk| disk.withdraw(&run, &object))
             .await?;
         match withdrawn {
-            None => self.delete_if_allowed(path).await,
-            Some(true) => Ok(Removed::Done),
-            Some(false) => Ok(Removed::Conflict),
+            Some(true) => return Ok(Removed::Done),
+            Some(false) => return Ok(Removed::Conflict),
+            None if !look(&still_ours).await? => return Ok(Removed::Conflict),
+            None => {}
         }
-    }
-
-    async fn delete_if_allowed(&self, path: &str) -> Result<Removed> {
-        let location = self.locate(path)?;
         match self.store().delete(&location).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(Removed::Done),
             Err(cause) if refused_for_good(&cause) => Ok(Removed::Refused(failed("delete", &self.place(path), cause))),
@@ -181,27 +184,28 @@ impl Storage {
         }
     }
 
-    async fn put(
+    /// One put with its condition; `None` when the table is not ours any more.
+    async fn put<G>(
         &self,
         content: &Content,
-        staged: &FinishedObject,
+        bytes: u64,
         to: &Path,
         expected: &Expected,
-    ) -> object_store::Result<Published> {
-        let length = usize::try_from(staged.bytes()).unwrap_or(usize::MAX);
-        let bytes = content.chunk(0, length).map_err(|cause| StoreError::Generic {
-            store: "the folder for temporary files",
-            source: cause.into(),
-        })?;
-        pass(Step::ObjectChecked);
-        match self
-            .store()
-            .put_opts(to, PutPayload::from(bytes), mode(expected).into())
-            .await
-        {
-            Ok(stored) => Ok(Published::Done(described(staged, to, stored))),
-            Err(cause) => self.settle(cause, staged, to, expected).await,
+        still_ours: &impl Fn() -> G,
+    ) -> Result<object_store::Result<Option<PutResult>>>
+    where
+        G: Future<Output = Result<bool>>,
+    {
+        let _memory = self.memory_for(bytes).await?;
+        let bytes = match content.chunk(0, usize::try_from(bytes).unwrap_or(usize::MAX)) {
+            Ok(bytes) => PutPayload::from(bytes),
+            Err(cause) => return Ok(Err(unreadable(cause))),
+        };
+        if !look(still_ours).await? {
+            return Ok(Ok(None));
         }
+        let put = self.store().put_opts(to, bytes, mode(expected).into());
+        Ok(put.await.map(Some))
     }
 
     /// A lost answer is not a lost write: the client may also have sent it twice, and then the second one met the first.
@@ -227,6 +231,33 @@ impl Storage {
             Err(cause)
         }
     }
+}
+
+/// How old the answer may be that a table is still ours, since it came and since it was asked for: who sleeps for longer asks again.
+const FRESH: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+
+/// How often is asked before the store is called too slow.
+const LOOKS: usize = 10;
+
+/// Asks `still_ours` until the answer is fresh. What follows is to follow at once: nothing guards the moment in between.
+pub(super) async fn look<G>(still_ours: &impl Fn() -> G) -> Result<bool>
+where
+    G: Future<Output = Result<bool>>,
+{
+    for _ in 0..LOOKS {
+        let asked = Instant::now();
+        if !still_ours().await? {
+            return Ok(false);
+        }
+        let answered = Instant::now();
+        pass(Step::ObjectChecked);
+        if answered.elapsed() < FRESH.0 && asked.elapsed() < FRESH.1 {
+            return Ok(true);
+        }
+    }
+    Err(Error::storage(
+        "the store, or this machine, is too slow to tell whether another run has taken over; give the same command again later",
+    ))
 }
 
 fn described(staged: &FinishedObject, to: &Path, stored: PutResult) -> ObjectInfo {
@@ -401,7 +432,7 @@ mod tests {
             lake.publish(sleeping, PATH, &Expected::Any, ours).await.unwrap(),
             Published::Conflict
         );
-        assert!(matches!(lake.remove(&run, PATH).await, Ok(Removed::Conflict)));
+        assert!(matches!(lake.remove(&run, PATH, ours).await, Ok(Removed::Conflict)));
         assert_eq!(lake.get(PATH).await.unwrap().unwrap(), "kept");
         let error = lake.stage(&run).err().unwrap();
         assert_eq!(error.kind(), crate::error::ErrorKind::Held);
@@ -416,8 +447,8 @@ mod tests {
             lake.publish(finished(&lake, &run, "x"), PATH, &Expected::Absent, ours)
                 .await
                 .unwrap();
-            assert!(matches!(lake.remove(&run, PATH).await, Ok(Removed::Done)));
-            assert!(matches!(lake.remove(&run, PATH).await, Ok(Removed::Done)));
+            assert!(matches!(lake.remove(&run, PATH, ours).await, Ok(Removed::Done)));
+            assert!(matches!(lake.remove(&run, PATH, ours).await, Ok(Removed::Done)));
             assert_eq!(lake.head(PATH).await.unwrap(), None);
         }
         assert!(!home.path().join("t/date=2026-11-22").exists());

@@ -7,7 +7,8 @@ use object_store::aws::{
 };
 use object_store::{ClientConfigKey, ClientOptions};
 
-use super::credentials::{brief, patient, prove};
+use super::client::{Connector, brief, options, patient};
+use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
 use super::profile::{ProcessProvider, Profile};
 use crate::error::{Error, Result};
@@ -71,7 +72,10 @@ fn reached(
     destination: &Destination,
     profile: Option<&Profile>,
 ) -> Result<(AmazonS3Builder, bool)> {
-    let mut builder = AmazonS3Builder::new().with_bucket_name(&place.bucket);
+    let mut builder = AmazonS3Builder::new()
+        .with_client_options(options())
+        .with_http_connector(Connector::default())
+        .with_bucket_name(&place.bucket);
     let of_aws = destination
         .environment
         .iter()

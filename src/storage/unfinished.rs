@@ -7,10 +7,11 @@ use object_store::gcp::GoogleCloudStorage;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
+use super::client::{ANSWER, Again, KNOCK};
 use super::destination::{BucketPlace, Destination};
 use super::failure::failed;
 use super::{Storage, gcs};
@@ -27,6 +28,7 @@ pub(super) struct Uploads {
     store: Store,
     prefix: Path,
     client: Client,
+    patience: Duration,
 }
 
 enum Store {
@@ -58,8 +60,16 @@ impl Storage {
     /// Storage, when they cannot be listed.
     pub async fn abort_uploads(&self, folder: &str) -> Result<usize> {
         let Some(uploads) = self.uploads() else { return Ok(0) };
-        let aborted = uploads.abort_below(folder).await;
+        let aborted = uploads.abort(&format!("{folder}/")).await;
         aborted.map_err(|cause| failed("list the unfinished uploads of", &self.place(folder), cause))
+    }
+
+    /// Aborts every upload of the object at `path`; how many.
+    pub(super) async fn abort_uploads_of(&self, path: &Path) -> object_store::Result<usize> {
+        match self.uploads() {
+            Some(uploads) => uploads.abort(path.as_ref()).await,
+            None => Ok(0),
+        }
     }
 
     /// How many uploads were begun below `folder` and not completed; `None` where a store keeps none.
@@ -69,24 +79,28 @@ impl Storage {
     /// Storage, when they cannot be listed.
     pub async fn count_uploads(&self, folder: &str) -> Result<Option<usize>> {
         let Some(uploads) = self.uploads() else { return Ok(None) };
-        let found = uploads.list(folder).await;
+        let found = uploads.list(&format!("{folder}/")).await;
         let found = found.map_err(|cause| failed("list the unfinished uploads of", &self.place(folder), cause))?;
         Ok(Some(found.len()))
     }
 }
 
 impl Uploads {
-    pub(super) fn s3(store: AmazonS3, place: &BucketPlace) -> Self {
-        Self {
+    /// # Errors
+    ///
+    /// Internal, when no client can be made.
+    pub(super) fn s3(store: AmazonS3, place: &BucketPlace, destination: &Destination) -> Result<Self> {
+        Ok(Self {
             store: Store::S3(store),
             prefix: place.prefix.clone(),
-            client: Client::new(),
-        }
+            client: client()?,
+            patience: destination.patience,
+        })
     }
 
     /// # Errors
     ///
-    /// Input, for an address that is none.
+    /// Input, for an address that is none; Internal, when no client can be made.
     pub(super) fn gcs(store: GoogleCloudStorage, place: &BucketPlace, destination: &Destination) -> Result<Self> {
         let base = gcs::base_url(destination)?.map_or("https://storage.googleapis.com".to_owned(), |(url, _)| url);
         let bucket = format!("{}/{}", base.trim_end_matches('/'), place.bucket);
@@ -95,26 +109,28 @@ impl Uploads {
         Ok(Self {
             store: Store::Gcs { store, bucket },
             prefix: place.prefix.clone(),
-            client: Client::new(),
+            client: client()?,
+            patience: destination.patience,
         })
     }
 
-    async fn abort_below(&self, folder: &str) -> object_store::Result<usize> {
+    /// Aborts what was begun at paths of the lake that start with `start`.
+    async fn abort(&self, start: &str) -> object_store::Result<usize> {
         let mut aborted = 0;
         for _ in 0..LISTS {
-            let found = self.list(folder).await?;
+            let found = self.list(start).await?;
             if found.is_empty() {
                 break;
             }
             for upload in &found {
-                self.abort(upload).await?;
+                self.abort_one(upload).await?;
             }
             aborted += found.len();
         }
         Ok(aborted)
     }
 
-    async fn abort(&self, upload: &Upload) -> object_store::Result<()> {
+    async fn abort_one(&self, upload: &Upload) -> object_store::Result<()> {
         let path = Path::parse(&upload.key)?;
         let aborted = match &self.store {
             Store::S3(store) => store.abort_multipart(&path, &upload.upload_id).await,
@@ -127,17 +143,35 @@ impl Uploads {
         }
     }
 
-    async fn list(&self, folder: &str) -> object_store::Result<Vec<Upload>> {
-        let below = self
-            .prefix
-            .parts()
-            .chain(Path::parse(folder)?.parts())
-            .collect::<Path>();
-        let prefix = format!("{below}/");
-        let request = match &self.store {
+    async fn list(&self, start: &str) -> object_store::Result<Vec<Upload>> {
+        let prefix = match self.prefix.as_ref() {
+            "" => start.to_owned(),
+            lake => format!("{lake}/{start}"),
+        };
+        let mut again = Again::within(self.patience);
+        loop {
+            let sent = self.request(&prefix).await?.send().await;
+            let answer = match sent {
+                Ok(answer) => answer,
+                Err(_) if again.wait().await => continue,
+                Err(cause) => return Err(unreadable(cause.without_url())),
+            };
+            let status = answer.status();
+            let text = answer.text().await.map_err(|cause| unreadable(cause.without_url()))?;
+            if status == StatusCode::OK {
+                let listing: Listing = quick_xml::de::from_str(&text).map_err(unreadable)?;
+                return Ok(listing.uploads);
+            }
+            if !status.is_server_error() || !again.wait().await {
+                return Err(unreadable(format!("status code: {status}: {text}")));
+            }
+        }
+    }
+
+    async fn request(&self, prefix: &str) -> object_store::Result<RequestBuilder> {
+        Ok(match &self.store {
             Store::S3(store) => {
-                let query = [("uploads", ""), ("prefix", prefix.as_str())];
-                let options = SignedUrlOptions::default().with_query(query);
+                let options = SignedUrlOptions::default().with_query([("uploads", ""), ("prefix", prefix)]);
                 let url = store
                     .signed_url_opts(Method::GET, &Path::default(), VALID, &options)
                     .await?;
@@ -145,27 +179,20 @@ impl Uploads {
             }
             Store::Gcs { store, bucket } => {
                 let credential = store.credentials().get_credential().await?;
-                let request = self
-                    .client
-                    .get(bucket.clone())
-                    .query(&[("uploads", ""), ("prefix", &prefix)]);
-                if credential.bearer.is_empty() {
-                    request
-                } else {
-                    request.bearer_auth(&credential.bearer)
+                let request = self.client.get(bucket.clone());
+                let request = request.query(&[("uploads", ""), ("prefix", prefix)]);
+                match credential.bearer.as_str() {
+                    "" => request,
+                    bearer => request.bearer_auth(bearer),
                 }
             }
-        };
-        let answer = request.send().await.map_err(|cause| unreadable(cause.without_url()))?;
-        let status = answer.status();
-        let text = answer.text().await.map_err(|cause| unreadable(cause.without_url()))?;
-        if status != StatusCode::OK {
-            // In the words of `object_store`, from which the store's answer is read.
-            return Err(unreadable(format!("status code: {status}: {text}")));
-        }
-        let listing: Listing = quick_xml::de::from_str(&text).map_err(unreadable)?;
-        Ok(listing.uploads)
+        })
     }
+}
+
+fn client() -> Result<Client> {
+    let client = Client::builder().connect_timeout(KNOCK).timeout(ANSWER).build();
+    client.map_err(|cause| Error::internal("cannot make an HTTP client").caused_by(cause))
 }
 
 fn unreadable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {

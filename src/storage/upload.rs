@@ -6,6 +6,7 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload, PutResult};
 use tokio::sync::SemaphorePermit;
 
+use super::client::{Again, is_unanswered};
 use super::{Content, Storage};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
@@ -52,7 +53,7 @@ impl Storage {
     {
         let part = PART.max(bytes.div_ceil(PARTS));
         let _memory = self.memory_for(part * AT_ONCE as u64).await?;
-        let mut upload = match self.store().put_multipart(to).await {
+        let mut upload = match self.begin(to).await {
             Ok(upload) => upload,
             Err(cause) => return Ok(Err(cause)),
         };
@@ -73,6 +74,29 @@ impl Storage {
         abort(upload.as_mut(), to).await;
         wanted?;
         Ok(sent.map(|()| None))
+    }
+
+    /// Begins an upload. One that was begun without an answer is aborted: nobody would ever complete it.
+    async fn begin(&self, to: &Path) -> object_store::Result<Box<dyn MultipartUpload>> {
+        let mut again = Again::within(self.patience());
+        loop {
+            match self.store().put_multipart(to).await {
+                Err(cause) if is_unanswered(&cause) && again.wait().await => {
+                    if let Err(cause) = self.abort_uploads_of(to).await {
+                        tracing::debug!(path = %to, %cause, "an upload that may have been begun was not looked for");
+                    }
+                }
+                begun => return begun,
+            }
+        }
+    }
+}
+
+/// What was put aside cannot be read back.
+pub(super) fn unreadable(cause: std::io::Error) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "the folder for temporary files",
+        source: cause.into(),
     }
 }
 

@@ -254,7 +254,7 @@ pub async fn removing_takes_the_object_and_nothing_else(lake: &Storage) {
         .unwrap();
     let run = run("r1");
     for _ in 0..2 {
-        assert!(matches!(lake.remove(&run, PATH).await, Ok(Removed::Done)));
+        assert!(matches!(lake.remove(&run, PATH, ours).await, Ok(Removed::Done)));
         assert_eq!(lake.head(PATH).await.unwrap(), None);
     }
     assert_eq!(lake.list("t").await.unwrap().len(), 1);

@@ -1,0 +1,167 @@
+//! How a store is asked over HTTP: how long, how often, and when it is not worth asking again.
+
+use std::error::Error as StdError;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+};
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use reqwest::StatusCode;
+
+/// Somebody who has credentials answers within this; where nobody listens nothing ever does.
+pub(super) const KNOCK: Duration = Duration::from_secs(5);
+
+/// A store answers a request, with the largest body that is put at once, within this.
+pub(super) const ANSWER: Duration = Duration::from_mins(2);
+
+/// Signatures of a repeated request age with it.
+const LONGEST: Duration = Duration::from_mins(3);
+
+/// Answers of the server's kind (5xx) that asking again does not change, and the statuses in whose place they are handed on:
+/// `object_store` would ask again for minutes.
+const FINAL: [(u16, u16); 2] = [(501, 481), (507, 487)];
+
+/// How a service that hands out credentials is asked: once more after a failure, and no longer than a person waits.
+pub(super) fn brief() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig::default(),
+        max_retries: 1,
+        retry_timeout: KNOCK,
+    }
+}
+
+/// How the store itself is asked: by time, not by a count.
+pub(super) fn patient(patience: Duration) -> RetryConfig {
+    RetryConfig {
+        max_retries: 1_000,
+        retry_timeout: patience.min(LONGEST),
+        ..RetryConfig::default()
+    }
+}
+
+/// Large bodies take as long as they take, as long as they move.
+pub(super) fn options() -> ClientOptions {
+    ClientOptions::new()
+        .with_timeout_disabled()
+        .with_connect_timeout(KNOCK)
+        .with_read_timeout(ANSWER)
+}
+
+/// The status that the store answered, where `status` stands for it.
+pub(super) fn answered(status: u16) -> u16 {
+    let stood_in = FINAL.into_iter().find(|(_, instead)| *instead == status);
+    stood_in.map_or(status, |(status, _)| status)
+}
+
+/// Whether `cause` is a request of which nobody knows what became of it, because no answer came.
+pub(super) fn is_unanswered(cause: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(cause);
+    while let Some(error) = next {
+        if error.is::<HttpError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// When a request that was not answered is sent again: not at once, and not for ever.
+#[derive(Debug)]
+pub(super) struct Again {
+    end: Instant,
+    pause: Duration,
+}
+
+impl Again {
+    pub(super) fn within(patience: Duration) -> Self {
+        Self {
+            end: Instant::now() + patience.min(LONGEST),
+            pause: Duration::from_millis(100),
+        }
+    }
+
+    /// Waits; `false` when it has been long enough.
+    pub(super) async fn wait(&mut self) -> bool {
+        if Instant::now() + self.pause > self.end {
+            return false;
+        }
+        tokio::time::sleep(self.pause.mul_f64(0.5 + fastrand::f64())).await;
+        self.pause = (self.pause * 2).min(Duration::from_secs(15));
+        true
+    }
+}
+
+/// Connects as `object_store` does, and hands on what is final as such.
+#[derive(Debug, Default)]
+pub(super) struct Connector(ReqwestConnector);
+
+#[derive(Debug)]
+struct Client(HttpClient);
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = self.0.connect(options)?;
+        Ok(HttpClient::new(Client(client)))
+    }
+}
+
+#[async_trait]
+impl HttpService for Client {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let mut response = self.0.execute(request).await?;
+        let status = response.status().as_u16();
+        let instead = FINAL.into_iter().find(|(is_final, _)| *is_final == status);
+        if let Some(instead) = instead.and_then(|(_, instead)| StatusCode::from_u16(instead).ok()) {
+            *response.status_mut() = instead;
+        }
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::client::{HttpErrorKind, HttpResponseBody};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Answers(u16);
+
+    #[async_trait]
+    impl HttpService for Answers {
+        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            let mut response = HttpResponse::new(HttpResponseBody::from(bytes::Bytes::new()));
+            *response.status_mut() = StatusCode::from_u16(self.0).unwrap();
+            Ok(response)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_final_is_not_asked_again_and_still_called_by_its_name() {
+        for (status, is_final) in [(200, false), (503, false), (501, true), (507, true)] {
+            let client = Client(HttpClient::new(Answers(status)));
+            let request = HttpRequest::new(object_store::client::HttpRequestBody::empty());
+            let handed_on = client.call(request).await.unwrap().status();
+            assert_eq!(handed_on.is_server_error(), status >= 500 && !is_final, "{status}");
+            assert_eq!(answered(handed_on.as_u16()), status);
+        }
+    }
+
+    #[test]
+    fn a_request_without_an_answer_is_told_from_a_refusal_however_deep() {
+        let lost = HttpError::new(HttpErrorKind::Interrupted, std::io::Error::other("reset"));
+        let wrapped = |source: Box<dyn StdError + Send + Sync>| object_store::Error::Generic { store: "S3", source };
+        assert!(is_unanswered(&wrapped(Box::new(wrapped(Box::new(lost))))));
+        assert!(!is_unanswered(&wrapped("status code: 403".into())));
+    }
+
+    #[tokio::test]
+    async fn nobody_asks_again_for_ever() {
+        assert!(!Again::within(Duration::ZERO).wait().await);
+        let mut again = Again::within(Duration::from_millis(150));
+        assert!(again.wait().await);
+        while again.wait().await {}
+    }
+}
