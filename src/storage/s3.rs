@@ -7,6 +7,7 @@ use object_store::aws::{
 };
 use object_store::{ClientConfigKey, ClientOptions};
 
+use super::address::{ProfileName, S3Address};
 use super::credentials::{brief, patient, prove};
 use super::destination::{BucketPlace, Destination, endpoint};
 use super::profile::{ProcessProvider, Profile};
@@ -79,18 +80,46 @@ async fn reached(place: &BucketPlace, destination: &Destination, profile: Option
             .with_virtual_hosted_style_request(!in_path)
             .with_config(Key::Client(ClientConfigKey::AllowHttp), plain.to_string());
     }
+    let region = region(place, destination, profile, address.is_some()).await?;
+    Ok(builder.with_region(region))
+}
+
+async fn region(
+    place: &BucketPlace,
+    destination: &Destination,
+    profile: Option<&Profile>,
+    elsewhere: bool,
+) -> Result<String> {
     let said = destination
         .region
         .as_deref()
         .or(destination.variable("AWS_REGION"))
         .or(destination.variable("AWS_DEFAULT_REGION"))
         .or(profile.and_then(|profile| profile.region.as_deref()));
-    let region = match (said, &address) {
-        (Some(region), _) => region.to_owned(),
-        (None, Some(_)) => "us-east-1".to_owned(),
-        (None, None) => find_region(place).await?,
-    };
-    Ok(builder.with_region(region))
+    match said {
+        Some(region) => Ok(region.to_owned()),
+        None if elsewhere => Ok("us-east-1".to_owned()),
+        None => find_region(place).await,
+    }
+}
+
+/// Where the bucket is, for another program.
+pub(super) async fn locate(place: &BucketPlace, destination: &Destination) -> Result<S3Address> {
+    let profile = profile(destination)?;
+    let address = address(destination, profile.as_ref())?;
+    let endpoint = address.map(|(setting, text)| endpoint(&setting, &text)).transpose()?;
+    let named = destination.profile.is_some() || destination.variable("AWS_PROFILE").is_some();
+    Ok(S3Address {
+        bucket: place.bucket.clone(),
+        path: place.prefix.to_string(),
+        region: region(place, destination, profile.as_ref(), endpoint.is_some()).await?,
+        path_style: path_style(destination)?,
+        endpoint: endpoint.map(|(url, _)| url),
+        profile: profile.filter(|_| named).map(|profile| ProfileName {
+            by_program: profile.keys.is_none() && profile.process.is_some(),
+            name: profile.name,
+        }),
+    })
 }
 
 fn address(destination: &Destination, profile: Option<&Profile>) -> Result<Option<(String, String)>> {
