@@ -7,7 +7,8 @@ use object_store::azure::{AzureConfigKey as Key, AzureCredentialProvider, Micros
 use url::Url;
 
 use super::address::AzureAddress;
-use super::client::{Connector, brief, options, patient};
+use super::client::{brief, options, patient};
+use super::connect::Connector;
 use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};

@@ -7,7 +7,8 @@ use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorage, GoogleCloudSt
 use url::Url;
 
 use super::address::GcsAddress;
-use super::client::{Connector, brief, options, patient};
+use super::client::{brief, options, patient};
+use super::connect::Connector;
 use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};

@@ -13,6 +13,7 @@ mod address;
 mod answer;
 mod azure;
 mod client;
+mod connect;
 mod credentials;
 mod destination;
 mod disk;

@@ -8,7 +8,8 @@ use object_store::aws::{
 use object_store::{ClientConfigKey, ClientOptions};
 
 use super::address::{ProfileName, S3Address};
-use super::client::{Connector, brief, options, patient};
+use super::client::{brief, options, patient};
+use super::connect::Connector;
 use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
 use super::profile::{ProcessProvider, Profile};

@@ -89,7 +89,7 @@ class Sleeper:
         assert_says_so(outcome)
         after = snapshot(self.exporter.fetch())
         changed = [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
-        assert not changed, f"changed by a run that had lost: {sorted(changed)}"
+        assert not changed, f"changed by a run that had lost: {[(p, p in before, p in after) for p in sorted(changed)]} {outcome.stdout} {sorted(before)}"
 
 
 def snapshot(lake: Path) -> Snapshot:
