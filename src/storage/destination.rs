@@ -160,7 +160,7 @@ fn file_url(to: &str) -> Result<PathBuf> {
     let wrong = || {
         Error::input(format!(
             "{} names no local folder: write file:///absolute/path",
-            shown(to)
+            told("--to", to)
         ))
     };
     let url = Url::parse(to).map_err(|cause| wrong().caused_by(cause))?;
@@ -175,16 +175,16 @@ fn bucket_url(to: &str, provider: Provider, rest: &str) -> Result<BucketPlace> {
         && bucket
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'$'));
-    let shown = shown(to);
+    let to_told = told("--to", to);
     if !named {
-        return Err(Error::input(format!("{shown} names no bucket: {form}")));
+        return Err(Error::input(format!("{to_told} names no bucket: {form}")));
     }
     if path.contains(['?', '#', '*', '\\']) {
         return Err(Error::input(format!(
-            "the path in {shown} has one of ? # * \\, which readers take for something else: {form}"
+            "the path of {to_told} has one of ? # * \\, which readers take for something else: {form}"
         )));
     }
-    let wrong = || Error::input(format!("{shown} names no place in a bucket: {form}"));
+    let wrong = || Error::input(format!("{to_told} names no place in a bucket: {form}"));
     // A key that begins with a slash is another key to the readers, and none to the library.
     let path = Some(path.trim_end_matches('/')).filter(|path| !path.starts_with('/'));
     let prefix = Prefix::parse(path.ok_or_else(wrong)?).map_err(|cause| match to.contains('@') {
@@ -204,7 +204,7 @@ fn bucket_url(to: &str, provider: Provider, rest: &str) -> Result<BucketPlace> {
 ///
 /// Input, for what is no URL, and for plain http beyond this machine: keys and rows would cross a network in the open.
 pub(super) fn endpoint(setting: &str, text: &str) -> Result<(Url, bool)> {
-    let wrong = |why: &str| Error::input(format!("{setting} {} {why}", shown(text)));
+    let wrong = |why: &str| Error::input(format!("{} {why}", told(setting, text)));
     let url = Url::parse(text).map_err(|cause| wrong("is no URL, write https://HOST").caused_by(cause))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Error::input(format!(
@@ -219,12 +219,12 @@ pub(super) fn endpoint(setting: &str, text: &str) -> Result<(Url, bool)> {
     }
 }
 
-/// `text` as an error may repeat it: before an `@` there may be a password.
-fn shown(text: &str) -> String {
-    match text.contains('@') {
-        true => "(not repeated, for it has an @)".to_owned(),
-        false => format!("`{text}`"),
+/// `setting` with the `text` in it, as far as an error may repeat that: before an `@` there may be a password.
+fn told(setting: &str, text: &str) -> String {
+    if text.contains('@') {
+        return setting.to_owned();
     }
+    format!("{setting} `{text}`")
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {

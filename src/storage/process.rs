@@ -1,6 +1,7 @@
 //! Keys that a program hands out: the `credential_process` of an AWS profile.
 
 use std::fmt;
+use std::io::{IsTerminal, stderr};
 use std::process::Stdio;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -9,8 +10,9 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use object_store::aws::AwsCredential;
 use object_store::{CredentialProvider, Error as StoreError};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
@@ -32,6 +34,9 @@ pub(super) struct ProcessProvider {
     profile: String,
     command: String,
     limit: Duration,
+    /// Whether what the program starts is ended with it. Before a terminal it is not: who is asked for a password there must be able to
+    /// read it, and only one group of processes is.
+    apart: bool,
     held: RwLock<Option<Held>>,
     /// Held by the one who asks.
     asked: Mutex<Option<Asked>>,
@@ -108,6 +113,7 @@ impl ProcessProvider {
             profile,
             command,
             limit: LIMIT,
+            apart: !stderr().is_terminal(),
             held: RwLock::default(),
             asked: Mutex::default(),
         }
@@ -163,19 +169,23 @@ impl ProcessProvider {
 
     /// Runs the program; one that takes too long, or that nobody waits for any more, is ended.
     async fn run(&self) -> Result<Printed> {
-        let program = Command::new("sh")
-            .arg("-c")
-            .arg(&self.command)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let Ok(output) = tokio::time::timeout(self.limit, program).await else {
+        let mut program = Command::new("sh");
+        program.arg("-c").arg(&self.command).stdin(Stdio::null());
+        program.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        if self.apart {
+            program.process_group(0);
+        }
+        let unstarted = |cause| Error::input(self.text("cannot be started")).caused_by(cause);
+        let program = program.spawn().map_err(unstarted)?;
+        let mut group = Group::of(&program, self.apart);
+        let Ok(output) = tokio::time::timeout(self.limit, program.wait_with_output()).await else {
             let seconds = self.limit.as_secs();
             return Err(Error::storage(
                 self.text(&format!("did not end within {seconds} seconds")),
             ));
         };
-        let output = output.map_err(|cause| Error::input(self.text("cannot be started")).caused_by(cause))?;
+        group.0 = None;
+        let output = output.map_err(unstarted)?;
         if !output.status.success() {
             let said = self.text(&format!("failed: {}", self.said(&output.stderr)));
             // What the shell answers for a program that is not there, or is none.
@@ -206,6 +216,24 @@ impl ProcessProvider {
     fn said(&self, stderr: &[u8]) -> String {
         let said = String::from_utf8_lossy(stderr).replace(&self.command, "...");
         said.trim().chars().take(SAID).collect()
+    }
+}
+
+/// A group of processes that ends when nobody waits for it any more.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(leader: &Child, apart: bool) -> Self {
+        let pid = leader.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        Self(pid.filter(|_| apart))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            kill_process_group(pid, Signal::KILL).ok();
+        }
     }
 }
 
@@ -282,26 +310,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_hangs_is_ended() {
+    async fn a_program_that_hangs_is_ended_with_what_it_started() {
         let pid = tempfile::NamedTempFile::new().unwrap();
-        let mut provider = provider(&format!("echo $$ > {}; exec sleep 60", pid.path().display()));
-        provider.limit = Duration::from_millis(500);
-        let began = Instant::now();
-        let (one, other) = tokio::join!(provider.get_credential(), provider.get_credential());
-        // Who waited for the one who asked does not ask again.
-        assert!(began.elapsed() < Duration::from_millis(950), "{:?}", began.elapsed());
-        for error in [one.unwrap_err(), other.unwrap_err()] {
-            assert!(error.to_string().contains("did not end within"), "{error}");
+        let file = pid.path().display();
+        for (command, apart) in [
+            (format!("echo $$ > {file}; exec sleep 60"), false),
+            (format!("sleep 60 & echo $! > {file}; wait"), true),
+        ] {
+            let mut provider = provider(&command);
+            (provider.limit, provider.apart) = (Duration::from_millis(500), apart);
+            let began = Instant::now();
+            let (one, other) = tokio::join!(provider.get_credential(), provider.get_credential());
+            // Who waited for the one who asked does not ask again.
+            assert!(began.elapsed() < Duration::from_millis(950), "{:?}", began.elapsed());
+            for error in [one.unwrap_err(), other.unwrap_err()] {
+                assert!(error.to_string().contains("did not end within"), "{error}");
+            }
+            let id = std::fs::read_to_string(pid.path()).unwrap();
+            assert!(ends(&format!("/proc/{}/stat", id.trim())).await, "{command}");
         }
-        let process = format!("/proc/{}/stat", std::fs::read_to_string(pid.path()).unwrap().trim());
-        // Dead, whether or not somebody has asked for its status yet.
+    }
+
+    /// Whether a process is dead soon, whether or not somebody has asked for its status yet.
+    async fn ends(process: &str) -> bool {
         for _ in 0..100 {
-            match std::fs::read_to_string(&process) {
+            match std::fs::read_to_string(process) {
                 Ok(stat) if !stat.contains(") Z ") => tokio::time::sleep(Duration::from_millis(20)).await,
-                _ => return,
+                _ => return true,
             }
         }
-        panic!("it still runs");
+        false
     }
 
     #[tokio::test]
