@@ -294,7 +294,7 @@ fn refused_for_good(cause: &StoreError) -> bool {
             | StoreError::NotImplemented { .. }
             | StoreError::NotSupported { .. }
     );
-    kind || Answer::of(cause).is_some_and(|answer| matches!(answer.status, 401 | 403 | 501))
+    kind || Answer::of(cause).is_some_and(|answer| answer.is_for_good())
 }
 
 /// "Not found" is a conflict only where there was something to replace; else it is the bucket that is missing.
