@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::access::AccessArgs;
 use super::place::PlaceArgs;
 
 const EXAMPLES: &str = "\
@@ -64,6 +65,9 @@ pub enum Verb {
     /// The main job: read streams from Customer.io and bring the lake up to date
     #[command(after_help = EXPORT_HELP)]
     Export(Box<ExportArgs>),
+    /// Whether an export would get along: key, region, the right to each stream, the lake's store
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// What can be exported; the columns of one stream with types and docs
     Streams(StreamsArgs),
     /// The tables of a lake: rows, partitions, bytes, marks, coverage, last runs
@@ -96,15 +100,9 @@ pub struct ExportArgs {
     /// Where the lake is: a folder, or a file://, s3://, gs:// or az:// URL
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
-    /// A file that holds the App API key, instead of CIO_TOKEN
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// The workspace's region, us or eu; both are tried when it is not given [env: CIO_REGION]
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
-    /// Another address of the API; plain http only on this machine [env: CIO_API_URL]
-    #[arg(long, value_name = "URL")]
-    pub api_url: Option<String>,
+    /// How Customer.io is reached.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// The beginning: a date, an instant, or how long ago (90d, 2y); rounded down to a UTC day
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
@@ -214,6 +212,29 @@ pub struct VerifyArgs {
     /// How much memory to use
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub memory: String,
+}
+
+const CHECK_HELP: &str = "\
+Puts small objects below _check in the lake, reads, replaces and deletes them, and asks for one row of
+each stream. Touches no table, claims nothing, and leaves nothing behind; works beside a run.
+Exit code 0 when everything works, 3 when the key is refused, 4 when it has the right to no stream,
+5 when Customer.io, 6 when the lake's store does not do what a run needs, 8 for some of the streams.";
+
+/// `check`.
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    /// The streams to check; every core stream when none is named
+    #[arg(value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Which lake.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// How Customer.io is reached.
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `sandbox`.

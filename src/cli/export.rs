@@ -10,6 +10,7 @@ use super::args::{ExportArgs, Output};
 use super::listen;
 use super::out;
 use super::settings::{Environment, Settings};
+use super::signals::on_signal;
 use super::summary;
 use crate::error::{Error, Result};
 use crate::run::{RunReport, Stop, StopReason};
@@ -68,34 +69,6 @@ async fn export(settings: Settings, source: Source, storage: Storage, stop: Stop
     let report = crate::run::run(settings.run, source, storage, stop, Arc::clone(&listener.hear)).await;
     listener.end();
     report
-}
-
-/// The first signal ends the run in good order, the second one at once; both are safe.
-async fn on_signal(stop: Stop) {
-    for count in 0.. {
-        if let Err(error) = signal().await {
-            tracing::warn!(%error, "cannot listen for signals; stopping is still safe, but not in good order");
-            return;
-        }
-        if count > 0 {
-            std::process::exit(130);
-        }
-        stop.throw(StopReason::Interrupted);
-    }
-}
-
-async fn signal() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            outcome = tokio::signal::ctrl_c() => outcome,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }
 
 async fn on_time(stop: Stop, limit: Option<Duration>) {

@@ -1,7 +1,9 @@
 //! Flags, environment, clock and terminal: everything that is decided at the door.
 
+mod access;
 mod args;
 mod catalog;
+mod check;
 mod config;
 mod demo;
 mod export;
@@ -12,6 +14,7 @@ mod parse;
 mod place;
 mod sandbox;
 mod settings;
+mod signals;
 mod streams;
 mod summary;
 mod verify;
@@ -56,6 +59,7 @@ fn act(args: Args) -> Result<u8> {
     let wait = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8>>>>| runtime()?.block_on(work);
     match args.verb {
         Verb::Export(flags) => wait(Box::pin(export::run(flags, args.output))),
+        Verb::Check(flags) => wait(Box::pin(check::run(flags))),
         Verb::Demo(flags) => wait(Box::pin(demo::run(flags, args.output))),
         Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),
         Verb::Verify(flags) => wait(Box::pin(verify::run(flags))),

@@ -18,7 +18,7 @@ pub struct PlaceArgs {
     /// Where the lake is: a folder, or a file://, s3://, gs:// or az:// URL
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
-    /// A config file, for its `to` and `[storage]`
+    /// A config file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

@@ -1,7 +1,6 @@
 //! From what was typed, set and written down to settings that a run can rely on: flag, then environment, then file, then default.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::manifest::SyncMode;
 use crate::plan::Ask;
 use crate::run::{Budget, Job, RunSettings};
-use crate::source::{Base, Region, SourceSettings, Token, parse_api_url};
+use crate::source::SourceSettings;
 use crate::storage::{Destination, Owner, RunId, layout};
 use crate::stream::{Catalog, Stream};
 
@@ -50,11 +49,11 @@ impl Environment {
         Self(set.filter(|(_, value)| !value.trim().is_empty()).collect())
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    fn seconds(&self, name: &str, default: Duration) -> Result<Duration> {
+    pub(super) fn seconds(&self, name: &str, default: Duration) -> Result<Duration> {
         let seconds = self.number(name, "seconds")?;
         Ok(seconds.map_or(default, Duration::from_secs))
     }
@@ -99,7 +98,9 @@ impl Settings {
             .map_or(Ok(clock), |text| parse::instant("--now", text, clock))?;
         let destination = place::destination(args.to.as_deref(), &config)?;
         let memory = parse::size("--memory", &args.memory, Budget::LEAST)?;
-        let source = source(args, &config, environment)?;
+        let source = args
+            .access
+            .source(&config, environment, parse::rate("--rate", &args.rate)?)?;
         let jobs = jobs(args, &config, now)?;
         Ok(Self {
             run: RunSettings {
@@ -146,57 +147,28 @@ fn warn_of_schedule(config: &Config) {
     }
 }
 
-fn source(args: &ExportArgs, config: &Config, environment: &Environment) -> Result<SourceSettings> {
-    let token = match (&args.token_file, environment.get("CIO_TOKEN")) {
-        (Some(path), _) => Token::new(read_token(path)?)?,
-        (None, Some(text)) => Token::new(text)?,
-        (None, None) => {
-            return Err(Error::input(
-                "no key; set CIO_TOKEN to an App API key, or name a file that holds it with --token-file",
-            ));
-        }
-    };
-    // A region on the command line is meant, whatever address the environment names.
-    let named = args.region.is_none().then(|| environment.get("CIO_API_URL")).flatten();
-    let url = args.api_url.as_deref().or(named);
-    let region = args
-        .region
-        .as_deref()
-        .or(environment.get("CIO_REGION"))
-        .or(config.region.as_deref());
-    let base = match (url, region) {
-        (Some(url), _) => Base::Url(parse_api_url(url)?),
-        (None, Some(region)) => Base::Region(region.parse::<Region>()?),
-        (None, None) => Base::Probe,
-    };
-    Ok(SourceSettings {
-        token,
-        base,
-        rate: parse::rate("--rate", &args.rate)?,
-        patience: environment.seconds("CIO2PARQUET_PATIENCE_SECONDS", PATIENCE)?,
-        user_agent: concat!("cio2parquet/", env!("CARGO_PKG_VERSION")).to_owned(),
-    })
-}
-
-fn read_token(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path);
-    text.map_err(|e| Error::input(format!("cannot read the key from --token-file {}", path.display())).caused_by(e))
-}
-
-/// The streams named, or those in the config file, or every core stream; in the catalog's order, each once.
-fn jobs(args: &ExportArgs, config: &Config, now: Timestamp) -> Result<Vec<Job>> {
-    let catalog = Catalog::load()?;
-    for name in args.streams.iter().chain(config.streams.keys()) {
+/// The streams `named`, or those in the config file, or every core stream; in the catalog's order, each once.
+///
+/// # Errors
+/// Input, naming a stream that does not exist and the nearest one.
+pub(super) fn streams(named: &[String], config: &Config, catalog: &Catalog) -> Result<Vec<Arc<Stream>>> {
+    for name in named.iter().chain(config.streams.keys()) {
         catalog.get(name)?;
     }
-    let tables = table_names(args, &catalog)?;
-    let named = |stream: &Arc<Stream>| match (args.streams.is_empty(), config.streams.is_empty()) {
-        (false, _) => args.streams.contains(&stream.stream),
+    let wanted = |stream: &&Arc<Stream>| match (named.is_empty(), config.streams.is_empty()) {
+        (false, _) => named.contains(&stream.stream),
         (true, false) => config.streams.contains_key(&stream.stream),
         (true, true) => true,
     };
-    let streams = catalog.streams().iter().filter(|stream| named(stream));
+    Ok(catalog.streams().iter().filter(wanted).cloned().collect())
+}
+
+fn jobs(args: &ExportArgs, config: &Config, now: Timestamp) -> Result<Vec<Job>> {
+    let catalog = Catalog::load()?;
+    let streams = streams(&args.streams, config, &catalog)?;
+    let tables = table_names(args, &catalog)?;
     let jobs: Vec<Job> = streams
+        .iter()
         .map(|stream| {
             let said = config.streams.get(&stream.stream).cloned().unwrap_or_default();
             job(stream, args, config, &said, tables.get(&stream.stream), now)

@@ -101,7 +101,8 @@ impl Run {
     async fn knock(self: &Arc<Self>) -> Result<Vec<Lane>> {
         self.source.locate().await?;
         let mut lanes: Vec<Lane> = self.settings.jobs.iter().map(|job| Lane::new(self, job)).collect();
-        let lists = Lists::read(self).await?;
+        let streams = self.settings.jobs.iter().map(|job| &job.stream);
+        let lists = Lists::read(&self.source, streams, self.settings.now).await?;
         let knocks = lanes.iter_mut().map(|lane| lane.knock(&lists));
         futures::future::join_all(knocks).await;
         Ok(lanes)

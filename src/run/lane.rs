@@ -7,6 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::Run;
 use super::event::RunEvent;
+use super::knock::knock;
 use super::lists::Lists;
 use super::pipeline::{Ended, Reader};
 use super::report::{SetAside, Status, StreamReport};
@@ -16,7 +17,6 @@ use super::tally::Tally;
 use super::{adopt, list, scan, snapshot, windows};
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{RunRecord, TableState};
-use crate::source::{FetchError, Request};
 use crate::storage::layout;
 use crate::stream::Shape;
 
@@ -41,46 +41,17 @@ impl Lane {
         }
     }
 
-    /// Asks for one row, or takes what the list it depends on has answered.
+    /// Finds out whether the stream may be read, and what the list it depends on holds.
     pub async fn knock(&mut self, lists: &Lists) {
-        let stream = &self.reader.job.stream;
-        if let Some(read) = lists.get(&stream.stream) {
-            self.refused = read.as_ref().err().map(restated);
-            return;
+        let reader = &self.reader;
+        let stream = &reader.job.stream;
+        if let Some(each) = &stream.fetch.each
+            && let Some(Ok(listed)) = lists.get(each)
+        {
+            self.listed.clone_from(&listed.ids);
+            reader.tally.counts().gaps.extend(listed.gap(each));
         }
-        let request = match &stream.fetch.each {
-            None => Some(Request::of(stream, None)),
-            Some(each) => match lists.get(each) {
-                Some(Ok(listed)) => {
-                    self.listed.clone_from(&listed.ids);
-                    self.reader.tally.counts().gaps.extend(listed.gap(each));
-                    listed.ids.first().map(|id| Request::of(stream, Some(*id)))
-                }
-                Some(Err(error)) => {
-                    self.refused = Some(restated(error));
-                    None
-                }
-                None => None,
-            },
-        };
-        let Some(request) = request else { return };
-        let request = if stream.fetch.paging.is_some() {
-            request.with_limit(1)
-        } else {
-            request
-        };
-        let outcome = self
-            .reader
-            .run
-            .source
-            .fetch(&request, &self.reader.meter, |_| async { Ok(()) })
-            .await;
-        self.refused = match outcome {
-            Ok(()) => None,
-            // What one message answers says nothing about the right to read the others.
-            Err(FetchError::NotFound(_) | FetchError::Refused(_)) if stream.fetch.each.is_some() => None,
-            Err(error) => Some(error.into()),
-        };
+        self.refused = knock(&reader.run.source, stream, lists, &reader.meter).await.err();
     }
 
     /// Exports beside the other streams; a panic ends this stream only.

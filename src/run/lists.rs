@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::array::cast::AsArray;
 use arrow::datatypes::Int64Type;
+use jiff::Timestamp;
 
-use super::context::Run;
 use crate::columnar::{DecodedPage, PageContext, PageDecoder, PageError};
 use crate::error::{Error, Result};
-use crate::source::{FetchError, Meter, Request, Response, Unreadable};
+use crate::source::{FetchError, Meter, Request, Response, Source, Unreadable};
 use crate::stream::{Catalog, Stream};
 
 /// Each list that a stream of the run needs, or why it could not be read, by the list's name.
@@ -26,17 +26,17 @@ pub struct Listed {
 }
 
 impl Lists {
-    /// Reads every list that is needed.
+    /// Reads every list that one of `streams` needs; `now` is the run's.
     ///
     /// # Errors
     /// Internal, when a stream names a list that does not exist; a list that cannot be read is an entry.
-    pub async fn read(run: &Arc<Run>) -> Result<Self> {
+    pub async fn read(source: &Source, streams: impl Iterator<Item = &Arc<Stream>>, now: Timestamp) -> Result<Self> {
         let catalog = Catalog::load()?;
         let mut lists = Self::default();
-        for job in &run.settings.jobs {
-            let Some(each) = &job.stream.fetch.each else { continue };
+        for stream in streams {
+            let Some(each) = &stream.fetch.each else { continue };
             if lists.get(each).is_none() {
-                let listed = read_list(run, &catalog.get(each)?).await;
+                let listed = read_list(source, &catalog.get(each)?, now).await;
                 lists.0.push((each.clone(), listed));
             }
         }
@@ -49,11 +49,11 @@ impl Lists {
     }
 }
 
-async fn read_list(run: &Arc<Run>, stream: &Arc<Stream>) -> Result<Listed> {
+async fn read_list(source: &Source, stream: &Arc<Stream>, now: Timestamp) -> Result<Listed> {
     let decoder = PageDecoder::new(Arc::clone(stream));
     let context = PageContext {
         transactional_id: None,
-        requested_at: run.settings.now,
+        requested_at: now,
         period: None,
         steps: None,
     };
@@ -62,7 +62,7 @@ async fn read_list(run: &Arc<Run>, stream: &Arc<Stream>) -> Result<Listed> {
         let page = page.map(|page| (page.clone(), page.next)).map_err(unreadable);
         async move { page }
     };
-    let mut pages = run.source.pages(Request::of(stream, None), Meter::default());
+    let mut pages = source.pages(Request::of(stream, None), Meter::default());
     let mut listed = Listed::default();
     loop {
         match pages.next(read).await {

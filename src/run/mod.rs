@@ -9,11 +9,13 @@
 
 mod adopt;
 mod budget;
+mod check;
 mod committer;
 mod context;
 mod cpu;
 mod engine;
 mod event;
+mod knock;
 mod lane;
 mod list;
 mod lists;
@@ -33,6 +35,7 @@ mod verify;
 mod windows;
 
 pub use budget::Budget;
+pub use check::{Access, Check, CheckReport, CheckSettings, CheckStatus, Subject, check};
 pub use engine::run;
 pub use event::{Listener, RunEvent};
 pub use report::{DriftCount, RunReport, SetAside, Status, StreamReport};

@@ -18,6 +18,21 @@ pub enum Region {
 }
 
 impl Region {
+    /// The one that is not this one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Us => Self::Eu,
+            Self::Eu => Self::Us,
+        }
+    }
+
+    /// The region whose host `url` names, if it is Customer.io's own.
+    pub(super) fn of(url: &Url) -> Option<Self> {
+        [Self::Us, Self::Eu]
+            .into_iter()
+            .find(|region| region.url().is_ok_and(|own| own.host() == url.host()))
+    }
+
     fn url(self) -> Result<Url> {
         let text = match self {
             Self::Us => "https://api.customer.io",
@@ -177,6 +192,8 @@ mod tests {
         for (region, host) in [(Region::Us, "api.customer.io"), (Region::Eu, "api-eu.customer.io")] {
             assert_eq!(region.to_string().parse::<Region>().unwrap(), region);
             assert_eq!(region.url().unwrap().host_str(), Some(host));
+            assert_eq!(Region::of(&region.url().unwrap()), Some(region));
+            assert_eq!(region.other().other(), region);
         }
         assert!("asia".parse::<Region>().is_err());
     }

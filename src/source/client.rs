@@ -9,9 +9,10 @@ use reqwest::redirect::Policy;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::base::shown;
 use super::call::Call;
-use super::locate::locate;
-use super::{Base, FetchError, Meter, Pages, RateLimiter, Request, Response, Token, Unreadable};
+use super::locate::{knock, locate};
+use super::{Base, FetchError, Meter, Pages, RateLimiter, Region, Request, Response, Token, Unreadable};
 use crate::error::{Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,6 +87,27 @@ impl Source {
     /// Key, when every region answers 401; API, when none can be asked.
     pub async fn locate(&self) -> Result<()> {
         self.base().await.map(drop).map_err(Error::from)
+    }
+
+    /// The address of the workspace's host and its region, where it is one of Customer.io's own; found as [`Source::locate`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn host(&self) -> Result<(String, Option<Region>)> {
+        let base = self.base().await.map_err(Error::from)?;
+        Ok((shown(base).to_owned(), Region::of(base)))
+    }
+
+    /// Whether the host knows the key, whatever rights it has.
+    ///
+    /// # Errors
+    /// API, when it cannot be asked.
+    pub async fn knows_key(&self) -> Result<bool> {
+        match knock(&self.inner, self.base().await.map_err(Error::from)?).await {
+            Err(FetchError::Key(_)) => Ok(false),
+            Err(FetchError::Failed(error)) => Err(error),
+            Ok(()) | Err(_) => Ok(true),
+        }
     }
 
     /// Asks until a complete body comes that `read` accepts, which it may be given several times.

@@ -36,7 +36,7 @@ pub(super) async fn locate(inner: &Inner) -> Result<Url, FetchError> {
 }
 
 /// The cheapest read that every workspace answers and that needs a key.
-async fn knock(inner: &Inner, base: &Url) -> Result<(), FetchError> {
+pub(super) async fn knock(inner: &Inner, base: &Url) -> Result<(), FetchError> {
     let mut request = Request {
         method: Method::Get,
         path: "/v1/activities".into(),
@@ -120,6 +120,15 @@ mod tests {
     async fn a_region_that_cannot_be_asked_may_be_the_one() {
         let (located, _servers) = probe(Reply::json(401, "{}"), Reply::json(503, "{}")).await;
         assert_eq!(located.unwrap_err().kind(), ErrorKind::Api);
+    }
+
+    #[tokio::test]
+    async fn a_key_without_rights_is_known_all_the_same() {
+        for (status, known) in [(200, true), (403, true), (401, false)] {
+            let server = Server::start(vec![Reply::json(status, "{}")]).await;
+            let source = Source::new(settings(Base::Url(server.url()))).unwrap();
+            assert_eq!(source.knows_key().await.unwrap(), known, "{status}");
+        }
     }
 
     #[tokio::test]

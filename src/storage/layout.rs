@@ -11,6 +11,8 @@ pub const MANIFEST: &str = "_manifest";
 pub const REJECTED: &str = "_rejected";
 /// Where objects on their way lie, on disk only.
 pub const STAGING: &str = "_staging";
+/// Where `check` puts what it deletes again.
+pub const CHECK: &str = "_check";
 
 const LONGEST_NAME: usize = 128;
 const OBJECT: &str = "part-0.parquet";
@@ -107,6 +109,11 @@ pub fn staging_folder(run: &RunId) -> String {
     format!("{STAGING}/{run}")
 }
 
+/// The folder of what a check puts and deletes again.
+pub fn check_folder(run: &RunId) -> String {
+    format!("{CHECK}/{run}")
+}
+
 /// Refuses a table name that is no safe folder name or that would hide the table from a reader.
 ///
 /// # Errors
@@ -175,7 +182,9 @@ mod tests {
             "_manifest/customers/00000000000000000042.json"
         );
         assert_eq!(rejected_path("customers", "ab"), "_rejected/customers/ab.json");
-        assert_eq!(staging_folder(&"r-1".parse().unwrap()), "_staging/r-1");
+        let run = "r-1".parse().unwrap();
+        assert_eq!(staging_folder(&run), "_staging/r-1");
+        assert_eq!(check_folder(&run), "_check/r-1");
     }
 
     #[test]

@@ -123,6 +123,25 @@ impl Storage {
     }
 
     async fn bucket(place: &BucketPlace, destination: &Destination) -> Result<Self> {
+        let lake = Self::unlisted(place, destination).await?;
+        lake.look()
+            .await
+            .map_err(|cause| failed("open", &place.to_string(), cause))?;
+        Ok(lake)
+    }
+
+    /// The cheapest request that shows whether name, key and region are right.
+    pub(super) async fn look(&self) -> object_store::Result<()> {
+        let listed = self.store().list_with_delimiter(Some(&Prefix::from(MANIFEST))).await;
+        listed.map(drop)
+    }
+
+    /// A bucket that nothing was asked of yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Storage::open`].
+    pub(super) async fn unlisted(place: &BucketPlace, destination: &Destination) -> Result<Self> {
         // The first one in a process counts, and it is always this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (store, uploads): (Arc<dyn ObjectStore>, _) = match place.provider {
@@ -156,10 +175,7 @@ impl Storage {
             spool_dir,
             patience: destination.patience,
         };
-        let lake = Self::new(store, place.to_string(), means);
-        let listed = lake.store().list_with_delimiter(Some(&Prefix::from(MANIFEST))).await;
-        listed.map_err(|cause| failed("open", &place.to_string(), cause))?;
-        Ok(lake)
+        Ok(Self::new(store, place.to_string(), means))
     }
 
     pub(super) fn new(store: Arc<dyn ObjectStore>, location: String, means: Means) -> Self {

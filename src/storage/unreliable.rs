@@ -20,6 +20,8 @@ use object_store::{
 pub enum Fault {
     /// Nothing happens, and an error says so.
     Fails,
+    /// Nothing happens: the key lacks the right.
+    Denied,
     /// Nothing happens: there is no space left.
     Full,
     /// It happens, and the answer is lost.
@@ -109,6 +111,10 @@ impl Unreliable {
         };
         match fault {
             Some(Fault::Fails) => Err(broken("the connection was reset")),
+            Some(Fault::Denied) => Err(Error::PermissionDenied {
+                path: "somewhere".to_owned(),
+                source: "403 Forbidden".into(),
+            }),
             Some(Fault::Full) => Err(broken(std::io::Error::from(std::io::ErrorKind::StorageFull))),
             Some(Fault::Late) => {
                 tokio::time::sleep(Duration::from_millis(20)).await;

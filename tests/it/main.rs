@@ -4,6 +4,7 @@
 
 mod adopt;
 mod calls;
+mod check;
 mod cli;
 mod conflict;
 mod corpus;
@@ -22,5 +23,6 @@ mod set_aside;
 mod storm;
 mod support;
 #[path = "../../src/storage/unreliable.rs"]
+#[expect(dead_code, reason = "the unit tests use the rest of it")]
 mod unreliable;
 mod verify;

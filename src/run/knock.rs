@@ -1,0 +1,52 @@
+//! The first, cheap request of a stream: whether the key has the right to it.
+
+use super::lane::restated;
+use super::lists::Lists;
+use crate::error::{Error, Result};
+use crate::source::{FetchError, Meter, Request, Source};
+use crate::stream::Stream;
+
+/// What became of it, if it was not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knocked {
+    /// Answered.
+    Served,
+    /// Nothing could be asked, because the list that the stream depends on is empty.
+    NobodyToAsk,
+}
+
+/// Asks for one row, or takes what the list it depends on has answered.
+///
+/// # Errors
+/// Key, Forbidden and API, as Customer.io says.
+pub async fn knock(source: &Source, stream: &Stream, lists: &Lists, meter: &Meter) -> Result<Knocked> {
+    if let Some(read) = lists.get(&stream.stream) {
+        return outcome(read);
+    }
+    let id = match stream.fetch.each.as_ref().and_then(|each| lists.get(each)) {
+        Some(Err(error)) => return Err(restated(error)),
+        Some(Ok(listed)) => listed.ids.first().copied(),
+        None => None,
+    };
+    if stream.fetch.each.is_some() && id.is_none() {
+        return Ok(Knocked::NobodyToAsk);
+    }
+    let request = Request::of(stream, id);
+    let request = if stream.fetch.paging.is_some() {
+        request.with_limit(1)
+    } else {
+        request
+    };
+    match source.fetch(&request, meter, |_| async { Ok(()) }).await {
+        Ok(()) => Ok(Knocked::Served),
+        // What one message answers says nothing about the right to read the others.
+        Err(FetchError::NotFound(_) | FetchError::Refused(_)) if stream.fetch.each.is_some() => Ok(Knocked::Served),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn outcome<T>(read: &Result<T>) -> Result<Knocked> {
+    read.as_ref()
+        .map(|_| Knocked::Served)
+        .map_err(|error: &Error| restated(error))
+}
