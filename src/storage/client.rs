@@ -10,6 +10,8 @@ use object_store::client::{
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use reqwest::StatusCode;
 
+use super::look::may_be_sent;
+
 /// Somebody who has credentials answers within this; where nobody listens nothing ever does.
 pub(super) const KNOCK: Duration = Duration::from_secs(5);
 
@@ -110,6 +112,7 @@ impl HttpConnector for Connector {
 #[async_trait]
 impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        may_be_sent()?;
         let mut response = self.0.execute(request).await?;
         let status = response.status().as_u16();
         let instead = FINAL.into_iter().find(|(is_final, _)| *is_final == status);

@@ -18,6 +18,7 @@ mod disk;
 mod failure;
 mod gcs;
 pub mod layout;
+mod look;
 mod objects;
 mod open;
 mod owner;

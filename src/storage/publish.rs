@@ -1,7 +1,5 @@
 //! The only two ways in which data changes: an object is put in place whole, or taken away.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, PutResult, UpdateVersion};
@@ -10,6 +8,7 @@ use super::answer::Answer;
 use super::client::{Again, is_unanswered};
 use super::disk::Leftover;
 use super::failure::failed;
+use super::look::{Look, has_aged};
 use super::staged::Body;
 use super::upload::unreadable;
 use super::{Content, FinishedObject, ObjectInfo, RunId, Storage};
@@ -81,7 +80,11 @@ impl Storage {
             } else {
                 let wanted = async || {
                     let stands = self.stands(&to, expected).await.map_err(unwritten)?;
-                    Ok(stands && look(&still_ours).await?)
+                    if stands {
+                        Look::take(&still_ours).await
+                    } else {
+                        Ok(None)
+                    }
                 };
                 self.upload(content, staged.bytes(), &to, wanted).await?
             };
@@ -90,6 +93,9 @@ impl Storage {
                 Ok(None) => return Ok(Published::Conflict),
                 Err(cause) => cause,
             };
+            if has_aged(&cause) && again.wait().await {
+                continue;
+            }
             let unanswered = is_unanswered(&cause);
             match self.settle(cause, &staged, &to, expected).await {
                 // Should the first one arrive after all, the condition decides.
@@ -140,13 +146,21 @@ impl Storage {
         match withdrawn {
             Some(true) => return Ok(Removed::Done),
             Some(false) => return Ok(Removed::Conflict),
-            None if !look(&still_ours).await? => return Ok(Removed::Conflict),
             None => {}
         }
-        match self.store().delete(&location).await {
-            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(Removed::Done),
-            Err(cause) if refused_for_good(&cause) => Ok(Removed::Refused(failed("delete", &self.place(path), cause))),
-            Err(cause) => Err(failed("delete", &self.place(path), cause)),
+        let mut again = Again::within(self.patience());
+        loop {
+            let Some(look) = Look::take(&still_ours).await? else {
+                return Ok(Removed::Conflict);
+            };
+            match look.guard(self.store().delete(&location)).await {
+                Ok(()) | Err(StoreError::NotFound { .. }) => return Ok(Removed::Done),
+                Err(cause) if has_aged(&cause) && again.wait().await => {}
+                Err(cause) if refused_for_good(&cause) => {
+                    return Ok(Removed::Refused(failed("delete", &self.place(path), cause)));
+                }
+                Err(cause) => return Err(failed("delete", &self.place(path), cause)),
+            }
         }
     }
 
@@ -201,11 +215,11 @@ impl Storage {
             Ok(bytes) => PutPayload::from(bytes),
             Err(cause) => return Ok(Err(unreadable(cause))),
         };
-        if !look(still_ours).await? {
+        let Some(look) = Look::take(still_ours).await? else {
             return Ok(Ok(None));
-        }
+        };
         let put = self.store().put_opts(to, bytes, mode(expected).into());
-        Ok(put.await.map(Some))
+        Ok(look.guard(put).await.map(Some))
     }
 
     /// A lost answer is not a lost write: the client may also have sent it twice, and then the second one met the first.
@@ -231,33 +245,6 @@ impl Storage {
             Err(cause)
         }
     }
-}
-
-/// How old the answer may be that a table is still ours, since it came and since it was asked for: who sleeps for longer asks again.
-const FRESH: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-
-/// How often is asked before the store is called too slow.
-const LOOKS: usize = 10;
-
-/// Asks `still_ours` until the answer is fresh. What follows is to follow at once: nothing guards the moment in between.
-pub(super) async fn look<G>(still_ours: &impl Fn() -> G) -> Result<bool>
-where
-    G: Future<Output = Result<bool>>,
-{
-    for _ in 0..LOOKS {
-        let asked = Instant::now();
-        if !still_ours().await? {
-            return Ok(false);
-        }
-        let answered = Instant::now();
-        pass(Step::ObjectChecked);
-        if answered.elapsed() < FRESH.0 && asked.elapsed() < FRESH.1 {
-            return Ok(true);
-        }
-    }
-    Err(Error::storage(
-        "the store, or this machine, is too slow to tell whether another run has taken over; give the same command again later",
-    ))
 }
 
 fn described(staged: &FinishedObject, to: &Path, stored: PutResult) -> ObjectInfo {

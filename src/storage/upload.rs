@@ -7,6 +7,7 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutPayload, PutResult};
 use tokio::sync::SemaphorePermit;
 
 use super::client::{Again, is_unanswered};
+use super::look::Look;
 use super::{Content, Storage};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
@@ -34,22 +35,22 @@ impl Storage {
         permit.map_err(|cause| Error::internal("the budget of uploads is closed").caused_by(cause))
     }
 
-    /// Sends `content` in parts, and completes it if `still_wanted` says so once all of them are there; `None` when it does not.
+    /// Sends `content` in parts, and completes it on the look that `last_look` takes once all of them are there; `None` when it takes none.
     ///
     /// An upload that is not completed is aborted at the store.
     ///
     /// # Errors
     ///
-    /// What the store or `still_wanted` says. The object may have been completed all the same (a lost answer).
+    /// What the store or `last_look` says. The object may have been completed all the same (a lost answer).
     pub(super) async fn upload<G>(
         &self,
         content: &Content,
         bytes: u64,
         to: &Path,
-        still_wanted: impl FnOnce() -> G,
+        last_look: impl FnOnce() -> G,
     ) -> Result<object_store::Result<Option<PutResult>>>
     where
-        G: Future<Output = Result<bool>>,
+        G: Future<Output = Result<Option<Look>>>,
     {
         let part = PART.max(bytes.div_ceil(PARTS));
         let _memory = self.memory_for(part * AT_ONCE as u64).await?;
@@ -60,19 +61,19 @@ impl Storage {
         pass(Step::UploadBegun);
         let sent = send(upload.as_mut(), content, bytes, part).await;
         pass(Step::UploadSent);
-        let wanted = match &sent {
-            Ok(()) => still_wanted().await,
-            Err(_) => Ok(false),
+        let look = match &sent {
+            Ok(()) => last_look().await,
+            Err(_) => Ok(None),
         };
-        if matches!(wanted, Ok(true)) {
-            let completed = upload.complete().await;
+        if let Ok(Some(look)) = look {
+            let completed = look.guard(upload.complete()).await;
             if completed.is_err() {
                 abort(upload.as_mut(), to).await;
             }
             return Ok(completed.map(Some));
         }
         abort(upload.as_mut(), to).await;
-        wanted?;
+        look?;
         Ok(sent.map(|()| None))
     }
 

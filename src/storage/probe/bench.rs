@@ -154,7 +154,11 @@ impl Bench<'_> {
 
     pub(super) async fn delete(&self, is_put: bool) -> Result<(), Trouble> {
         given(is_put, NOT_PUT)?;
-        let removed = match self.lake.remove(self.run, &self.object()).await? {
+        let removed = match self
+            .lake
+            .remove(self.run, &self.object(), || async { Ok(true) })
+            .await?
+        {
             Removed::Refused(error) => return Err(error.into()),
             Removed::Conflict => false,
             Removed::Done => true,

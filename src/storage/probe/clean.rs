@@ -47,15 +47,17 @@ impl Bench<'_> {
     /// Deletes what may stand at `path`; names it when it stays, as far as anybody knows.
     async fn clear(&self, path: &str, was_put: bool) -> Option<String> {
         let cleared = timeout(LIMIT, async {
-            if self.lake.delete(path).await.is_err() {
+            let mut deleted = self.lake.delete(path).await;
+            if deleted.is_err() {
                 // An answer that was lost, or a moment that was bad.
-                self.lake.delete(path).await.ok();
+                deleted = self.lake.delete(path).await;
             }
-            self.lake.head(path).await
+            (deleted.is_ok(), self.lake.head(path).await)
         });
         let stays = match cleared.await {
-            Ok(Ok(found)) => found.is_some(),
-            Ok(Err(_)) | Err(_) => was_put,
+            Ok((_, Ok(found))) => found.is_some(),
+            Ok((true, Err(_))) => false,
+            Ok((false, Err(_))) | Err(_) => was_put,
         };
         stays.then(|| self.lake.place(path))
     }

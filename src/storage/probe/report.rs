@@ -133,16 +133,14 @@ impl Trouble {
     }
 }
 
-/// A run only deletes what nobody needs any more, so that alone may be refused.
+/// What a run clears away nobody needs any more, so that alone may be refused.
 fn denied(operation: Operation, location: &str, error: &Error) -> Verdict {
     let right = operation.right(location);
     let remedy = right.map_or(String::new(), |right| format!("the key lacks {right}: "));
     let text = format!("{remedy}{}", error.chain());
-    match operation {
-        Operation::Delete => Verdict::Warning(format!(
-            "old versions and removed partitions will stay, for what is not needed any more cannot be deleted; {text}"
-        )),
-        _ => Verdict::Failed(text),
+    match operation.without() {
+        Some(outcome) => Verdict::Warning(format!("{outcome}; {text}")),
+        None => Verdict::Failed(text),
     }
 }
 
@@ -220,6 +218,19 @@ impl Operation {
         matches!(self, Self::Upload | Self::ListUploads)
     }
 
+    /// What follows when it is refused, if a run gets along all the same.
+    fn without(self) -> Option<&'static str> {
+        match self {
+            Self::Delete => {
+                Some("old versions and removed partitions will stay, for what is not needed any more cannot be deleted")
+            }
+            Self::ListUploads => {
+                Some("uploads in parts of runs that died will stay, unless a rule of the bucket removes them")
+            }
+            _ => None,
+        }
+    }
+
     /// What a key needs for it at the store that `location` names; `None` on a disk, where the failure says it.
     fn right(self, location: &str) -> Option<&'static str> {
         Some(match (location.split_once("://")?.0, self) {
@@ -259,7 +270,7 @@ mod tests {
         for (operation, location, right) in [
             (Operation::Create, "s3://b/x", "s3:PutObject"),
             (Operation::List, "gs://b", "storage.objects.list"),
-            (Operation::ListUploads, "s3://b", "s3:ListBucketMultipartUploads"),
+            (Operation::Upload, "s3://b", "s3:AbortMultipartUpload"),
             (Operation::Read, "az://b", "Storage Blob Data Contributor"),
         ] {
             let verdict = Trouble::from(refused("403")).verdict(operation, location);
@@ -288,15 +299,20 @@ mod tests {
     }
 
     #[test]
-    fn only_a_delete_may_be_refused() {
+    fn what_clears_away_may_be_refused() {
         let inside = || Error::storage("cannot delete x").caused_by("AccessDenied: Access Denied");
         for error in [refused("403"), inside()] {
             let verdict = Trouble::from(error).verdict(Operation::Delete, "s3://b");
             assert!(
-                matches!(&verdict, Verdict::Warning(text) if text.contains("s3:DeleteObject")),
+                matches!(&verdict, Verdict::Warning(text) if text.contains("lacks s3:DeleteObject")),
                 "{verdict:?}"
             );
         }
+        let listing = Trouble::from(refused("403")).verdict(Operation::ListUploads, "s3://b");
+        assert!(
+            matches!(&listing, Verdict::Warning(text) if text.contains("lacks s3:ListBucketMultipartUploads")),
+            "{listing:?}"
+        );
         let broken = Trouble::from(Error::storage("cannot delete x")).verdict(Operation::Delete, "s3://b");
         assert!(matches!(broken, Verdict::Failed(_)), "{broken:?}");
     }
