@@ -75,6 +75,9 @@ pub enum Verb {
     /// Every partition against the manifest: size, checksum, rows, schema, order, days, unique keys
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Ready-to-paste statements that create a view for each table
+    #[command(after_help = SQL_HELP)]
+    Sql(SqlArgs),
     /// A simulated Customer.io workspace as a server on 127.0.0.1
     Sandbox(SandboxArgs),
     /// Prints the completion script of a shell
@@ -235,6 +238,30 @@ pub struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+const SQL_HELP: &str = "\
+The tables are those of the lake's manifest. Where series are counted by day, two more views show the newest
+day of export and a row for each day. A key is never printed, only where the engine takes it from.
+For example: cio2parquet sql duckdb --to ./lake > views.sql && duckdb -init views.sql";
+
+/// `sql`.
+#[derive(Debug, ClapArgs)]
+pub struct SqlArgs {
+    /// What the statements are for; those for spark and polars are Python
+    #[arg(value_enum)]
+    pub engine: Engine,
+    /// Which lake.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Who reads a lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    Duckdb,
+    Spark,
+    Polars,
 }
 
 /// `sandbox`.

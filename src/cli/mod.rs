@@ -15,6 +15,7 @@ mod place;
 mod sandbox;
 mod settings;
 mod signals;
+mod sql;
 mod streams;
 mod summary;
 mod verify;
@@ -63,6 +64,7 @@ fn act(args: Args) -> Result<u8> {
         Verb::Demo(flags) => wait(Box::pin(demo::run(flags, args.output))),
         Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),
         Verb::Verify(flags) => wait(Box::pin(verify::run(flags))),
+        Verb::Sql(flags) => wait(Box::pin(sql::run(flags))),
         Verb::Sandbox(flags) => wait(Box::pin(sandbox::run(flags))),
         Verb::Streams(flags) => streams::run(&flags),
         Verb::Completions { shell } => {

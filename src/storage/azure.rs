@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use object_store::ClientConfigKey;
 use object_store::azure::{AzureConfigKey as Key, AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder};
+use url::Url;
 
+use super::address::AzureAddress;
 use super::client::{Connector, brief, options, patient};
 use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
@@ -27,10 +29,7 @@ const OURS: [Key; 4] = [
 ///
 /// Input, naming the setting; nothing of the container itself was asked.
 pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<MicrosoftAzure> {
-    let account = destination
-        .variable(ACCOUNT)
-        .or(destination.variable("AZURE_STORAGE_ACCOUNT"));
-    let account = account.ok_or_else(|| Error::input(format!("no storage account for {place}: set {ACCOUNT}")))?;
+    let account = account(place, destination)?;
     let mut builder = MicrosoftAzureBuilder::new()
         .with_client_options(options())
         .with_http_connector(Connector::default())
@@ -46,18 +45,7 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
         }
     }
     builder = builder.with_account(account);
-    let said = destination
-        .endpoint
-        .as_deref()
-        .map(|text| ("the storage endpoint", text));
-    let variable = || {
-        Some((
-            "AZURE_STORAGE_ENDPOINT",
-            destination.variable("AZURE_STORAGE_ENDPOINT")?,
-        ))
-    };
-    if let Some((setting, text)) = said.or_else(variable) {
-        let (url, plain) = endpoint(setting, text)?;
+    if let Some((url, plain)) = address(destination)? {
         builder = builder
             .with_endpoint(url.as_str().trim_end_matches('/').to_owned())
             .with_config(Key::Client(ClientConfigKey::AllowHttp), plain.to_string());
@@ -68,6 +56,41 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
         .with_retry(patient(destination.patience))
         .build();
     built.map_err(|cause| Error::input(format!("the settings for {place} cannot be used")).caused_by(cause))
+}
+
+fn account<'a>(place: &BucketPlace, destination: &'a Destination) -> Result<&'a str> {
+    let account = destination
+        .variable(ACCOUNT)
+        .or(destination.variable("AZURE_STORAGE_ACCOUNT"));
+    account.ok_or_else(|| Error::input(format!("no storage account for {place}: set {ACCOUNT}")))
+}
+
+/// Where the store is if not where the account's name says, and whether it speaks plain http.
+fn address(destination: &Destination) -> Result<Option<(Url, bool)>> {
+    const VARIABLE: &str = "AZURE_STORAGE_ENDPOINT";
+    let said = destination
+        .endpoint
+        .as_deref()
+        .map(|text| ("the storage endpoint", text));
+    let said = said.or_else(|| Some((VARIABLE, destination.variable(VARIABLE)?)));
+    said.map(|(setting, text)| endpoint(setting, text)).transpose()
+}
+
+/// Where the container is, for another program.
+pub(super) fn locate(place: &BucketPlace, destination: &Destination) -> Result<AzureAddress> {
+    let by_key = [
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_ACCESS_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_SAS_KEY",
+    ];
+    Ok(AzureAddress {
+        account: account(place, destination)?.to_owned(),
+        container: place.bucket.clone(),
+        path: place.prefix.to_string(),
+        endpoint: address(destination)?.map(|(url, _)| url),
+        by_key: by_key.into_iter().any(|name| destination.variable(name).is_some()),
+    })
 }
 
 /// The keys in the order in which the client looks for them, named so that a person knows which ones were taken.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use object_store::ClientConfigKey;
 use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey as Key};
+use url::Url;
 
+use super::address::GcsAddress;
 use super::client::{Connector, brief, options, patient};
 use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
@@ -73,6 +75,16 @@ pub(super) fn base_url(destination: &Destination) -> Result<Option<(String, bool
     };
     let (url, plain) = endpoint(setting, &text)?;
     Ok(Some((url.to_string(), plain)))
+}
+
+/// Where the bucket is, for another program.
+pub(super) fn locate(place: &BucketPlace, destination: &Destination) -> Result<GcsAddress> {
+    let url = base_url(destination)?.and_then(|(url, _)| Url::parse(&url).ok());
+    Ok(GcsAddress {
+        bucket: place.bucket.clone(),
+        path: place.prefix.to_string(),
+        endpoint: url,
+    })
 }
 
 /// The keys in the order in which Google's own tools look for them; `None` for a server on this machine that asks for none.

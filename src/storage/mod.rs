@@ -9,6 +9,7 @@
 //! - On disk a run can publish and remove only while its staging folder stands: [`Storage::evict`] is the fence. In a bucket the
 //!   fence is the condition of a put, and a last look at the claim before it.
 
+mod address;
 mod answer;
 mod azure;
 mod client;
@@ -40,6 +41,7 @@ mod unfinished;
 pub(crate) mod unreliable;
 mod upload;
 
+pub use address::{Address, AzureAddress, GcsAddress, ProfileName, S3Address};
 pub use destination::Destination;
 pub use objects::{Created, ObjectInfo};
 pub use open::Storage;

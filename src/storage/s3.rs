@@ -7,6 +7,7 @@ use object_store::aws::{
 };
 use object_store::{ClientConfigKey, ClientOptions};
 
+use super::address::{ProfileName, S3Address};
 use super::client::{Connector, brief, options, patient};
 use super::credentials::prove;
 use super::destination::{BucketPlace, Destination, endpoint};
@@ -44,8 +45,7 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
     let provider = keys(asking, destination, profile).await?;
     let region = match region {
         Some(region) => region,
-        None if elsewhere => "us-east-1".to_owned(),
-        None => find_region(place).await?,
+        None => region_of(place, elsewhere).await?,
     };
     let builder = builder
         .with_region(region)
@@ -114,6 +114,37 @@ fn region(destination: &Destination, profile: Option<&Profile>) -> Option<String
         .or(destination.variable("AWS_DEFAULT_REGION"))
         .or(profile.and_then(|profile| profile.region.as_deref()));
     said.map(ToOwned::to_owned)
+}
+
+/// The region that the bucket is in, where nobody has said it.
+async fn region_of(place: &BucketPlace, elsewhere: bool) -> Result<String> {
+    if elsewhere {
+        return Ok("us-east-1".to_owned());
+    }
+    find_region(place).await
+}
+
+/// Where the bucket is, for another program.
+pub(super) async fn locate(place: &BucketPlace, destination: &Destination) -> Result<S3Address> {
+    let profile = profile(destination)?;
+    let address = address(destination, profile.as_ref())?;
+    let endpoint = address.map(|(setting, text)| endpoint(&setting, &text)).transpose()?;
+    let named = destination.profile.is_some() || destination.variable("AWS_PROFILE").is_some();
+    let region = match region(destination, profile.as_ref()) {
+        Some(region) => region,
+        None => region_of(place, endpoint.is_some()).await?,
+    };
+    Ok(S3Address {
+        bucket: place.bucket.clone(),
+        path: place.prefix.to_string(),
+        region,
+        path_style: !hosted(destination)?.unwrap_or(false),
+        endpoint: endpoint.map(|(url, _)| url),
+        profile: profile.filter(|_| named).map(|profile| ProfileName {
+            by_program: profile.keys.is_none() && profile.process.is_some(),
+            name: profile.name,
+        }),
+    })
 }
 
 fn address(destination: &Destination, profile: Option<&Profile>) -> Result<Option<(String, String)>> {
