@@ -5,14 +5,9 @@ use object_store::azure::{AzureConfigKey as Key, MicrosoftAzure, MicrosoftAzureB
 use url::Url;
 
 use super::address::AzureAddress;
-<<<<<<< HEAD
 use super::client::{brief, options, patient};
 use super::connect::Connector;
-use super::credentials::prove;
-=======
-use super::client::{Connector, brief, options, patient};
 use super::credentials::{Origin, prove, without_secrets};
->>>>>>> creds
 use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};
 

@@ -7,14 +7,9 @@ use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleCon
 use url::Url;
 
 use super::address::GcsAddress;
-<<<<<<< HEAD
 use super::client::{brief, options, patient};
 use super::connect::Connector;
-use super::credentials::prove;
-=======
-use super::client::{Connector, brief, options, patient};
 use super::credentials::{Origin, prove, without_secrets};
->>>>>>> creds
 use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};
 

@@ -4,14 +4,9 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key, res
 use object_store::{ClientConfigKey, ClientOptions};
 
 use super::address::{ProfileName, S3Address};
-<<<<<<< HEAD
-use super::client::{brief, options, patient};
+use super::client::{options, patient};
 use super::connect::Connector;
-use super::credentials::prove;
-=======
-use super::client::{Connector, options, patient};
 use super::credentials::without_secrets;
->>>>>>> creds
 use super::destination::{BucketPlace, Destination, endpoint};
 use super::profile::Profile;
 use super::s3_keys::{in_environment, keys};
