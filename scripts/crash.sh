@@ -14,4 +14,5 @@ case "${1:-short}" in
     exit 2
     ;;
 esac
-exec ./readers.sh -s test_crash.py test_sleepers.py test_claims.py test_full_disk.py test_readers_beside_kills.py
+exec ./readers.sh -s test_crash.py test_sleepers.py test_claims.py test_full_disk.py test_readers_beside_kills.py \
+  test_stores.py test_store_crash.py test_store_claims.py test_store_faults.py test_store_errors.py

@@ -23,6 +23,8 @@ from strikes import IN_BUCKETS, ON_DISK, AtInstant, AtStep, Strike, steps
 
 LONG = os.environ.get("CRASH") == "long"
 PARTS = "in parts"
+ONCE = {"staging-opened", "claims-given-back"}
+"""Steps that a run passes only once."""
 Trial = tuple[str, str, tuple[Strike, ...] | float]
 """A scenario, whether objects go in parts, and what strikes: steps, or an instant as a part of the run's time."""
 Scenarios = Callable[[str, str], Scenario]
@@ -72,7 +74,8 @@ def long_campaign(names: list[str], chance: random.Random) -> Iterator[Trial]:
             yield FULL_LATER, PARTS, (*dead, AtStep(step))
         else:
             for turn in (number, number + 1):
-                yield *turns[turn % len(turns)], (*dead, AtStep(step, 1 if step in DEAD else chance.randint(1, 3)))
+                at = 1 if step in DEAD or step in ONCE else chance.randint(1, 3)
+                yield *turns[turn % len(turns)], (*dead, AtStep(step, at))
     for turn in range(16):
         yield *turns[turn % len(turns)], chance.random()
 
