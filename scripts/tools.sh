@@ -20,6 +20,25 @@ requirements=tests/readers/requirements.txt
 once "$requirements" "$venv/requirements.sha256" \
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
 
+# DuckDB's extensions come with another version than the newest, whose own are not packaged.
+httpfs=.venv-httpfs
+httpfs_requirements=tests/readers/httpfs.txt
+install_httpfs() {
+  [ -x "$httpfs/bin/python" ] || "${PYTHON:-python3.11}" -m venv "$httpfs"
+  "$httpfs/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$httpfs_requirements"
+  "$httpfs/bin/python" -c '
+import sys
+
+import duckdb
+from duckdb_extensions import import_extension
+
+connection = duckdb.connect(config={"extension_directory": sys.argv[1]})
+for name in ("aws", "azure", "httpfs"):
+    import_extension(name, con=connection)
+' "$httpfs/extensions"
+}
+once "$httpfs_requirements" "$httpfs/requirements.sha256" install_httpfs
+
 stores=tests/stores
 if command -v npm >/dev/null; then
   once "$stores/package-lock.json" "$stores/node_modules/lock.sha256" \

@@ -80,9 +80,9 @@ fn judge(info: &ObjectInfo, entry: Option<&PartitionFile>) -> Option<DifferenceK
     }
 }
 
-/// Azure quotes ETags everywhere but in lists.
-fn bare(etag: &str) -> &str {
-    etag.trim_matches('"')
+/// Azure quotes ETags everywhere but in lists, and some proxies call them weak.
+pub fn bare(etag: &str) -> &str {
+    etag.trim_start_matches("W/").trim_matches('"')
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod version;
 mod writer;
 
 pub use claim::{ClaimOptions, ClaimOutcome};
-pub use compare::{Difference, DifferenceKind, compare};
+pub use compare::{Difference, DifferenceKind, bare, compare};
 pub use coverage::{Coverage, Covered};
 pub use removal::Finished;
 pub use state::{

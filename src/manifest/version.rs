@@ -148,6 +148,8 @@ pub(super) async fn highest_after(storage: &Storage, table: &str, number: u64) -
     Ok(later
         .iter()
         .filter_map(|info| Some(parse_version_path(&info.path)?.number))
+        // Not every store heeds where a list is to begin.
+        .filter(|later| *later > number)
         .max())
 }
 
@@ -160,20 +162,24 @@ impl Version {
     pub(super) async fn create(&self, storage: &Storage) -> Result<Creation> {
         let path = version_path(&self.state.table, self.number);
         let bytes = self.encode()?;
-        pass(Step::VersionDue);
-        let created = storage.create(&path, bytes.clone()).await;
-        pass(Step::VersionStored);
-        if matches!(created, Ok(Created::Done)) {
-            return Ok(Creation::Done);
+        for _ in 0..LOOKS {
+            pass(Step::VersionDue);
+            let created = storage.create(&path, bytes.clone()).await;
+            pass(Step::VersionStored);
+            if matches!(created, Ok(Created::Done)) {
+                return Ok(Creation::Done);
+            }
+            // A lost answer is not a lost write: only what is stored tells who has the number.
+            return match (storage.get(&path).await, created) {
+                (Ok(Some(stored)), _) if stored == bytes => Ok(Creation::Done),
+                (Ok(Some(stored)), _) => self.compare(&storage.place(&path), &stored),
+                (Ok(None), Err(cause)) => Err(cause),
+                // A store may refuse one of two that come at once, and then the other one too.
+                (Ok(None), Ok(_)) => continue,
+                (Err(_), Err(cause)) | (Err(cause), Ok(_)) => Err(self.in_doubt(storage, cause)),
+            };
         }
-        // A lost answer is not a lost write: only what is stored tells who has the number.
-        match (storage.get(&path).await, created) {
-            (Ok(Some(stored)), _) if stored == bytes => Ok(Creation::Done),
-            (Ok(Some(stored)), _) => self.compare(&storage.place(&path), &stored),
-            (Ok(None), Err(cause)) => Err(cause),
-            (Ok(None), Ok(_)) => Ok(Creation::Taken),
-            (Err(_), Err(cause)) | (Err(cause), Ok(_)) => Err(self.in_doubt(storage, cause)),
-        }
+        Ok(Creation::Taken)
     }
 
     /// A version that was just created below others, in a hole that pruning had left, describes nothing; it goes again.

@@ -36,11 +36,32 @@ pub struct TableWriter {
     state: TableState,
     /// What the next version will say, when that is known before it is worth a version of its own.
     draft: Option<TableState>,
+    entered_draft: bool,
     /// On the real clock, before the request was sent that proved our last version to be the highest.
     proven_at: Timestamp,
     /// The versions that were listed when the table was claimed, in order.
     pub(super) listed: Vec<ObjectInfo>,
     taken_over: Option<Claim>,
+}
+
+/// A look at a table's versions that need not wait for its writer.
+#[derive(Debug, Clone)]
+pub struct ClaimLook {
+    storage: Storage,
+    table: String,
+    /// Our last version.
+    number: u64,
+}
+
+impl ClaimLook {
+    /// The highest version after ours.
+    ///
+    /// # Errors
+    ///
+    /// Storage.
+    pub async fn later(&self) -> Result<Option<u64>> {
+        highest_after(&self.storage, &self.table, self.number).await
+    }
 }
 
 /// A version that was created as the claim of a table, and what is known of the table besides.
@@ -79,6 +100,7 @@ impl TableWriter {
             number: claimed.version.number,
             state: claimed.version.state,
             draft: None,
+            entered_draft: false,
             proven_at: claimed.proven_at,
             listed: claimed.listed,
             taken_over: claimed.taken_over,
@@ -145,14 +167,27 @@ impl TableWriter {
         }
     }
 
+    /// What it takes to look whether somebody has created a version after our last one.
+    pub fn look(&self) -> ClaimLook {
+        ClaimLook {
+            storage: self.storage.clone(),
+            table: self.state.table.clone(),
+            number: self.number,
+        }
+    }
+
     /// Whether nobody has created a version after our last one. The answer is as old as the request that brought it.
     ///
     /// # Errors
     ///
     /// Storage.
     pub async fn is_ours(&self) -> Result<bool> {
-        let later = highest_after(&self.storage, &self.state.table, self.number).await?;
-        Ok(later.is_none())
+        Ok(self.look().later().await?.is_none())
+    }
+
+    /// Whether a version has entered a draft.
+    pub fn has_entered_draft(&self) -> bool {
+        self.entered_draft
     }
 
     /// Moves the end of the claim.
@@ -243,7 +278,7 @@ impl TableWriter {
     fn accept(&mut self, version: Version, proven_at: Timestamp) -> CommitOutcome {
         self.state = version.state;
         self.number = version.number;
-        self.draft = None;
+        self.entered_draft |= self.draft.take().is_some();
         self.proven_at = proven_at;
         CommitOutcome::Committed(self.number)
     }

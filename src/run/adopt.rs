@@ -45,12 +45,9 @@ pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
     let state = writer.state().clone();
     let after_another = writer.previous_claim_taken_over().is_some();
     drop(writer);
-    let kept = if after_another || may_be_unknown(&state) {
-        reject::kept(&table.run.storage, &table.job.table).await?
-    } else {
-        0
-    };
-    table.tally.counts().found_set_aside(kept, state.rejected_kept);
+    if after_another || may_be_unknown(&state) {
+        reject::count(&table.run.storage, &table.job.table, &table.tally, state.rejected_kept).await?;
+    }
     let listing = table.run.storage.list(&table.job.table).await?;
     table.found(&listing);
     let mut settled = Settled::default();

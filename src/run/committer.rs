@@ -7,13 +7,13 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::civil::Date;
 
 use super::pipeline::Ended;
-use super::stored::rows;
+use super::stored::{StoredRows, rows};
 use super::table::Table;
 use crate::columnar::{Fetched, MergeInput, MergeOutcome, ParquetEncoder, PartitionKey, Proof, merge_partition};
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
-use crate::manifest::{PartitionFile, TableState};
-use crate::storage::{Expected, FinishedObject, Published, StoredObject, layout};
+use crate::manifest::{PartitionFile, TableState, bare};
+use crate::storage::{Expected, FinishedObject, ObjectInfo, Published, StoredObject, layout};
 use crate::stream::Stream;
 
 /// One partition to merge.
@@ -154,14 +154,27 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
             .map_or(Expected::Absent, |object| Expected::Same(object.info.clone()));
         let slot = run.merges.acquire().await;
         let slot = slot.map_err(|e| Error::internal("the merge slots are closed").caused_by(e))?;
-        let (outcome, staged) = encode(table, work, stored).await?;
+        let is_entered = match (&stored, table.entry(&path).await) {
+            (Some(object), Some(entry)) => describes(&entry, &object.info),
+            (stored, entry) => stored.is_none() && entry.is_none(),
+        };
+        let found = stored.as_ref().map(|object| object.info.clone());
+        let Encoded {
+            outcome,
+            staged,
+            stored_sha256,
+        } = encode(table, work, stored, is_entered).await?;
         drop(slot);
         let emptied = outcome.rows == 0 && expected != Expected::Absent && outcome.differs();
         let Some(staged) = staged.filter(|_| !emptied) else {
+            // An object that nothing changes in and that no version describes as it is: our own, of an attempt that was given up for lost.
+            let unentered = found.zip(stored_sha256).filter(|_| !emptied);
+            let file =
+                unentered.map(|(info, sha256)| describe(&table.job.stream, &outcome, info.bytes, sha256, info.etag));
             return Ok(Merged {
                 path,
                 outcome,
-                file: None,
+                file,
                 emptied,
             });
         };
@@ -195,11 +208,25 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
     Err(Error::storage(text).into())
 }
 
-async fn encode(
-    table: &Arc<Table>,
-    work: &Work,
-    stored: Option<StoredObject>,
-) -> Result<(MergeOutcome, Option<FinishedObject>)> {
+/// A merge that was made, and not yet published.
+struct Encoded {
+    outcome: MergeOutcome,
+    /// The new object; `None` when nothing differs.
+    staged: Option<FinishedObject>,
+    /// The checksum of what was stored, where the manifest does not describe that.
+    stored_sha256: Option<String>,
+}
+
+/// Whether an entry is about this very object.
+fn describes(entry: &PartitionFile, info: &ObjectInfo) -> bool {
+    let same_etag = match (&entry.etag, &info.etag) {
+        (Some(entered), Some(stored)) => bare(entered) == bare(stored),
+        _ => true,
+    };
+    entry.bytes == info.bytes && same_etag
+}
+
+async fn encode(table: &Arc<Table>, work: &Work, stored: Option<StoredObject>, is_entered: bool) -> Result<Encoded> {
     let run = &table.run;
     let stream = Arc::clone(&table.job.stream);
     let fresh = stored.is_none();
@@ -207,9 +234,12 @@ async fn encode(
     pass(Step::ObjectStaged);
     let work = work.clone();
     let job = move || {
-        let stored = match stored {
-            Some(object) => rows(object, &stream)?,
-            None => Box::new(std::iter::empty()),
+        let (stored, stored_sha256) = match stored {
+            Some(object) => {
+                let sha256 = if is_entered { None } else { Some(object.sha256()?) };
+                (rows(object, &stream)?, sha256)
+            }
+            None => (Box::new(std::iter::empty()) as StoredRows, None),
         };
         let fetched = match &work.fetched {
             Some((fetched, key)) => Some(fetched.partition(key)?),
@@ -224,13 +254,21 @@ async fn encode(
         };
         let outcome = merge_partition(&stream, input, &mut encoder)?;
         if !outcome.differs() || (fresh && outcome.rows == 0) {
-            return Ok((outcome, None));
+            return Ok(Encoded {
+                outcome,
+                staged: None,
+                stored_sha256,
+            });
         }
         let encoded = encoder.finish()?;
         pass(Step::ObjectEncoded);
         let staged = encoded.finish()?;
         pass(Step::ObjectFinished);
-        Ok((outcome, Some(staged)))
+        Ok(Encoded {
+            outcome,
+            staged: Some(staged),
+            stored_sha256,
+        })
     };
     run.cpu.run(job).await
 }

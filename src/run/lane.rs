@@ -63,13 +63,13 @@ impl Lane {
             Ok(report) => return report,
             Err(panic) => Error::internal("the stream's task panicked; please report what it printed").caused_by(panic),
         };
-        let report = self.report(Err(panic.into()), None);
-        if let Some(table) = table
-            && let Err(error) = table.give_back(Status::Failed).await
-        {
-            tracing::warn!(error = %error.chain(), "cannot give the claim back");
+        if let Some(table) = table {
+            if let Err(error) = table.give_back(Status::Failed).await {
+                tracing::warn!(error = %error.chain(), "cannot give the claim back");
+            }
+            table.committed().await;
         }
-        report
+        self.report(Err(panic.into()), None)
     }
 
     async fn export(&self, table: Option<Arc<Table>>) -> StreamReport {
@@ -85,11 +85,10 @@ impl Lane {
     async fn export_into(&self, table: &Arc<Table>) -> StreamReport {
         let started = Timestamp::now();
         let outcome = self.work(table).await;
-        let lost = matches!(&outcome, Err(Ended::Failed(error)) if error.kind() == ErrorKind::Held);
-        let report = self.report(outcome, Some(&table.state().await));
-        if lost {
-            return report;
+        if matches!(&outcome, Err(Ended::Failed(error)) if error.kind() == ErrorKind::Held) {
+            return self.report(outcome, Some(&table.committed().await));
         }
+        let report = self.report(outcome, Some(&table.state().await));
         let record = self.record(&report, started);
         let released = table.release(|state| {
             state.sync = Some(self.reader.job.sync);
@@ -101,12 +100,10 @@ impl Lane {
             // the table over took the files away that this run failed without.
             Err(error) if report.status == Status::Failed && error.kind() != ErrorKind::Held => {
                 tracing::warn!(error = %error.chain(), "cannot give the claim back");
-                resting_on(&table.committed().await, self.reader.tally.counts().committed, report)
+                let state = table.committed().await;
+                resting_on(&state, self.reader.tally.counts().committed, report)
             }
-            Err(error) => {
-                self.reader.tally.counts().drafted = false;
-                self.report(Err(error.into()), Some(&table.committed().await))
-            }
+            Err(error) => self.report(Err(error.into()), Some(&table.committed().await)),
         }
     }
 

@@ -1,9 +1,12 @@
 //! Rows that cannot stand in a table are set aside whole, once each.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::pipeline::Reader;
+use super::tally::Tally;
 use crate::columnar::RejectedRow;
 use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
@@ -14,27 +17,44 @@ use crate::storage::{Created, Storage, hex, layout};
 /// # Errors
 /// Storage, when one cannot be written: a row must be safe before its window is called complete.
 pub async fn keep(reader: &Reader, rows: &[RejectedRow], request: &str) -> Result<()> {
-    let (storage, table) = (&reader.run.storage, &reader.job.table);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (storage, table, tally) = (&reader.run.storage, &reader.job.table, &reader.tally);
+    let mut known = tally.set_aside.lock().await;
+    let known = match &mut *known {
+        Some(known) => known,
+        // No version tells of any, or they would have been counted at the beginning.
+        unknown => unknown.insert(list(storage, table, tally, 0).await?),
+    };
     for row in rows {
         let name = hex(&Sha256::digest(row.json.as_bytes()));
         let path = layout::rejected_path(table, &name);
-        match storage.create(&path, text(row, request)?).await? {
-            Created::Done => {
-                pass(Step::RowSetAside);
-                reader.tally.counts().set_aside();
-            }
-            Created::Exists => {}
+        // One that is there although it was not listed is told by nobody else: it may be our own, whose answer was lost.
+        if storage.create(&path, text(row, request)?).await? == Created::Done {
+            pass(Step::RowSetAside);
+        }
+        if known.insert(path) {
+            tally.counts().set_aside();
         }
     }
     Ok(())
 }
 
-/// How many rows are kept under `_rejected/<table>/`.
+/// Counts the rows that lie set aside, of which the newest version knows `told`.
 ///
 /// # Errors
 /// Storage, when the folder cannot be listed.
-pub async fn kept(storage: &Storage, table: &str) -> Result<u64> {
-    Ok(storage.list(&layout::rejected_folder(table)).await?.len() as u64)
+pub async fn count(storage: &Storage, table: &str, tally: &Tally, told: u64) -> Result<()> {
+    let listed = list(storage, table, tally, told).await?;
+    *tally.set_aside.lock().await = Some(listed);
+    Ok(())
+}
+
+async fn list(storage: &Storage, table: &str, tally: &Tally, told: u64) -> Result<HashSet<String>> {
+    let listed = storage.list(&layout::rejected_folder(table)).await?;
+    tally.counts().found_set_aside(listed.len() as u64, told);
+    Ok(listed.into_iter().map(|info| info.path).collect())
 }
 
 fn text(row: &RejectedRow, request: &str) -> Result<Bytes> {

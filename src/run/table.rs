@@ -14,8 +14,8 @@ use super::settings::Job;
 use super::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{
-    Claim, ClaimOptions, ClaimOutcome, CommitOutcome, Finished, RowCounts, RunRecord, SchemaRef, TableState,
-    TableWriter,
+    Claim, ClaimOptions, ClaimOutcome, CommitOutcome, Finished, PartitionFile, RowCounts, RunRecord, SchemaRef,
+    TableState, TableWriter,
 };
 use crate::storage::ObjectInfo;
 
@@ -114,7 +114,16 @@ impl Table {
     /// # Errors
     /// Storage.
     pub async fn is_ours(&self) -> Result<bool> {
-        self.writer.lock().await.is_ours().await
+        loop {
+            let look = self.writer.lock().await.look();
+            let Some(later) = look.later().await? else {
+                return Ok(true);
+            };
+            // Our own renewal may have come in between.
+            if self.writer.lock().await.number() < later {
+                return Ok(false);
+            }
+        }
     }
 
     /// Creates the next version; it enters the oddities seen so far too.
@@ -131,9 +140,18 @@ impl Table {
         self.writer.lock().await.draft(edit);
     }
 
-    /// The state as of the newest version, without the draft.
+    /// Forgets the draft in what is counted: the state as of the newest version, which is all that stands.
     pub async fn committed(&self) -> TableState {
-        self.writer.lock().await.committed().clone()
+        let writer = self.writer.lock().await;
+        let mut counts = self.tally.counts();
+        counts.drafted = false;
+        counts.committed |= writer.has_entered_draft();
+        writer.committed().clone()
+    }
+
+    /// What the manifest says of the partition at `path`, relative to the table's folder.
+    pub async fn entry(&self, path: &str) -> Option<PartitionFile> {
+        self.writer.lock().await.state().partitions.get(path).cloned()
     }
 
     /// Deletes the objects at `paths` (relative to the table's folder): listed first, then deleted.

@@ -16,7 +16,11 @@ const OTHERS: &str = "*";
 
 /// Counters shared by the tasks of one stream.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<Counts>);
+pub struct Tally {
+    counts: Mutex<Counts>,
+    /// The names of the rows that lie set aside; unknown until they were listed.
+    pub set_aside: tokio::sync::Mutex<Option<HashSet<String>>>,
+}
 
 /// The counters themselves.
 #[derive(Debug, Default, Clone)]
@@ -97,7 +101,7 @@ impl Tally {
     /// The counters, for reading and writing.
     pub fn counts(&self) -> MutexGuard<'_, Counts> {
         // Counters are whole after every statement, so a panic elsewhere leaves them usable.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,6 +8,8 @@ use reqwest::StatusCode;
 use super::client::answered;
 
 const STATUS: &str = "status code: ";
+/// How a refusal is told that stands inside another answer: Azure deletes many objects with one request.
+const INSIDE: &str = "Bulk delete request failed";
 const REDIRECT: &str = "redirect without LOCATION";
 
 /// A refusal in the store's own words.
@@ -17,6 +19,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Its name for what is wrong; empty when it gave none, as on HEAD.
     pub(super) code: String,
+    /// Whether it is about one object of a request that was answered itself.
+    inside: bool,
     phrase: String,
     message: String,
     region: Option<String>,
@@ -27,10 +31,14 @@ impl Answer {
     /// The refusal inside `cause`; `None` when the store did not answer at all.
     pub(super) fn of(cause: &(dyn StdError + 'static)) -> Option<Self> {
         let text = chain(cause);
+        if let Some((_, inside)) = text.split_once(INSIDE) {
+            return Self::inside(inside);
+        }
         if text.contains(REDIRECT) {
             return Some(Self {
                 status: 301,
                 code: String::new(),
+                inside: false,
                 phrase: "a redirect".to_owned(),
                 message: String::new(),
                 region: Some(String::new()),
@@ -41,10 +49,6 @@ impl Answer {
         let phrase = after.split([':', '<']).next().unwrap_or_default().trim();
         let code = element(after, "Code");
         let status = answered(phrase.split(' ').next()?.parse().ok()?);
-        let name = StatusCode::from_u16(status)
-            .ok()
-            .and_then(|status| status.canonical_reason());
-        let said = format!("{status} {}", name.unwrap_or_default()).trim_end().to_owned();
         let malformed = matches!(
             code,
             "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException"
@@ -52,7 +56,8 @@ impl Answer {
         Some(Self {
             status,
             code: code.to_owned(),
-            phrase: said,
+            inside: false,
+            phrase: named(status),
             message: element(after, "Message").replace('\n', " "),
             region: malformed.then(|| element(after, "Region").to_owned()),
             retries: before
@@ -60,6 +65,28 @@ impl Answer {
                 .and_then(|(_, rest)| rest.split_once(" retries"))
                 .map(|(count, _)| count.to_owned()),
         })
+    }
+
+    /// From " for key KEY: REASON (code: NNN)"; a key has no colon followed by a space that the reason has not.
+    fn inside(text: &str) -> Option<Self> {
+        let (before, after) = text.split_once(" (code: ")?;
+        let status = after.split(')').next()?.parse().ok()?;
+        let (_, reason) = before.split_once(": ").unwrap_or_default();
+        Some(Self {
+            status,
+            code: String::new(),
+            inside: true,
+            phrase: named(status),
+            message: reason.to_owned(),
+            region: None,
+            retries: None,
+        })
+    }
+
+    /// Whether the store will not do it however often it is asked. A conflict inside is no race: Azure says so of an object that a policy
+    /// or a legal hold keeps.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self.status, 401 | 403 | 501) || (self.inside && self.status == 409)
     }
 
     /// The region that the bucket lies in, when that is what is wrong; empty when the store does not say which.
@@ -85,6 +112,13 @@ impl fmt::Display for Answer {
 }
 
 impl StdError for Answer {}
+
+/// A status with its name.
+fn named(status: u16) -> String {
+    let name = StatusCode::from_u16(status).ok();
+    let name = name.and_then(|status| status.canonical_reason());
+    format!("{status} {}", name.unwrap_or_default()).trim_end().to_owned()
+}
 
 /// Every text in the chain; libraries repeat their causes, which does no harm here.
 fn chain(cause: &(dyn StdError + 'static)) -> String {
@@ -128,5 +162,36 @@ mod tests {
             answer.to_string(),
             "the store answered 503 Service Unavailable (after 3 retries)"
         );
+    }
+
+    #[test]
+    fn a_refusal_inside_an_answer_is_one() {
+        for (text, status, for_good) in [
+            (
+                "This request is not authorized to perform this operation using this permission.",
+                403,
+                true,
+            ),
+            (
+                "This operation is not permitted as the blob is immutable due to a policy.",
+                409,
+                true,
+            ),
+            ("Server Busy", 503, false),
+            ("There is currently a lease on the blob.", 412, false),
+        ] {
+            let cause = object_store::Error::Generic {
+                store: "MicrosoftAzure",
+                source: format!("Bulk delete request failed for key t/date=x/part-0.parquet: {text} (code: {status})")
+                    .into(),
+            };
+            let answer = Answer::of(&cause).unwrap();
+            assert_eq!((answer.status, answer.is_for_good()), (status, for_good));
+            let said = answer.to_string();
+            assert!(said.starts_with(&format!("the store answered {status} ")), "{said}");
+            assert!(said.ends_with(&format!(": {text}")), "{said}");
+        }
+        let unanswered = std::io::Error::other("Error performing bulk delete request: connection reset");
+        assert_eq!(Answer::of(&unanswered), None);
     }
 }

@@ -1,14 +1,13 @@
 //! A container of Azure Blob Storage: whose keys open it.
 
-use std::sync::Arc;
-
 use object_store::ClientConfigKey;
-use object_store::azure::{AzureConfigKey as Key, AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder};
+use object_store::azure::{AzureConfigKey as Key, MicrosoftAzure, MicrosoftAzureBuilder};
 use url::Url;
 
 use super::address::AzureAddress;
-use super::client::{Connector, brief, options, patient};
-use super::credentials::prove;
+use super::client::{brief, options, patient};
+use super::connect::Connector;
+use super::credentials::{Origin, prove, without_secrets};
 use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};
 
@@ -27,7 +26,7 @@ const OURS: [Key; 4] = [
 ///
 /// # Errors
 ///
-/// Input, naming the setting; nothing of the container itself was asked.
+/// As for [`prove`], and Input, naming the setting; nothing of the container itself was asked.
 pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<MicrosoftAzure> {
     let account = account(place, destination)?;
     let mut builder = MicrosoftAzureBuilder::new()
@@ -50,12 +49,9 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
             .with_endpoint(url.as_str().trim_end_matches('/').to_owned())
             .with_config(Key::Client(ClientConfigKey::AllowHttp), plain.to_string());
     }
-    let provider = keys(&builder, destination).await?;
-    let built = builder
-        .with_credentials(provider)
-        .with_retry(patient(destination.patience))
-        .build();
-    built.map_err(|cause| Error::input(format!("the settings for {place} cannot be used")).caused_by(cause))
+    try_keys(&builder, &origin(destination)).await?;
+    let built = builder.with_retry(patient(destination.patience)).build();
+    built.map_err(|cause| without_secrets(Error::input(format!("the settings for {place} cannot be used")), cause))
 }
 
 fn account<'a>(place: &BucketPlace, destination: &'a Destination) -> Result<&'a str> {
@@ -93,8 +89,8 @@ pub(super) fn locate(place: &BucketPlace, destination: &Destination) -> Result<A
     })
 }
 
-/// The keys in the order in which the client looks for them, named so that a person knows which ones were taken.
-async fn keys(builder: &MicrosoftAzureBuilder, destination: &Destination) -> Result<AzureCredentialProvider> {
+/// Whose keys are taken, in the order in which the client looks for them, so that a person knows which ones they were.
+fn origin(destination: &Destination) -> Origin {
     let set = |names: &[&str]| names.iter().all(|name| destination.variable(name).is_some());
     let from = if set(&["AZURE_STORAGE_TOKEN"]) {
         "the token in AZURE_STORAGE_TOKEN"
@@ -109,11 +105,41 @@ async fn keys(builder: &MicrosoftAzureBuilder, destination: &Destination) -> Res
     } else if set(&["AZURE_USE_AZURE_CLI"]) {
         "the login of the az tool"
     } else {
-        "there are no credentials for Azure in the environment, and the machine's identity"
+        return Origin::machine("there are no credentials for Azure in the environment, and the machine's identity");
     };
-    let built = builder.clone().with_retry(brief()).build();
-    let built = built.map_err(|cause| Error::input(format!("{from} cannot be used: {NO_KEYS}")).caused_by(cause))?;
-    let provider = Arc::clone(built.credentials());
-    prove(&provider, from, NO_KEYS).await?;
-    Ok(provider)
+    Origin::named(from)
+}
+
+/// Tries the keys as briefly as a person waits; a run asks for its own, and more patiently.
+async fn try_keys(builder: &MicrosoftAzureBuilder, origin: &Origin) -> Result<()> {
+    let built = builder.clone().with_retry(brief()).build().map_err(|cause| {
+        let text = format!("{} cannot be used: {NO_KEYS}", origin.from());
+        without_secrets(Error::input(text), cause)
+    })?;
+    prove(built.credentials(), origin, NO_KEYS).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::destination::Place;
+
+    #[tokio::test]
+    async fn a_key_that_cannot_be_read_is_not_repeated() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let Ok(Place::Bucket(place)) = Place::parse("az://c") else {
+            panic!("no container")
+        };
+        for (name, value) in [
+            ("AZURE_STORAGE_ACCOUNT_KEY", "geheim!"),
+            ("AZURE_STORAGE_SAS_TOKEN", "geheim"),
+        ] {
+            let mut destination = Destination::new("az://c");
+            destination.environment.insert(ACCOUNT.into(), "account".into());
+            destination.environment.insert(name.into(), value.into());
+            let text = open(&place, &destination).await.map(drop).unwrap_err().chain();
+            assert!(text.contains(name) && text.ends_with(NO_KEYS), "{text}");
+            assert!(!text.contains("geheim"), "{text}");
+        }
+    }
 }

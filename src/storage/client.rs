@@ -3,14 +3,8 @@
 use std::error::Error as StdError;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
-};
+use object_store::client::HttpError;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
-use reqwest::StatusCode;
-
-use super::look::may_be_sent;
 
 /// Somebody who has credentials answers within this; where nobody listens nothing ever does.
 pub(super) const KNOCK: Duration = Duration::from_secs(5);
@@ -23,7 +17,7 @@ const LONGEST: Duration = Duration::from_mins(3);
 
 /// Answers of the server's kind (5xx) that asking again does not change, and the statuses in whose place they are handed on:
 /// `object_store` would ask again for minutes.
-const FINAL: [(u16, u16); 2] = [(501, 481), (507, 487)];
+pub(super) const FINAL: [(u16, u16); 2] = [(501, 481), (507, 487)];
 
 /// How a service that hands out credentials is asked: once more after a failure, and no longer than a person waits.
 pub(super) fn brief() -> RetryConfig {
@@ -74,6 +68,7 @@ pub(super) fn is_unanswered(cause: &(dyn StdError + 'static)) -> bool {
 pub(super) struct Again {
     end: Instant,
     pause: Duration,
+    attempt: u32,
 }
 
 impl Again {
@@ -81,7 +76,13 @@ impl Again {
         Self {
             end: Instant::now() + patience.min(LONGEST),
             pause: Duration::from_millis(100),
+            attempt: 0,
         }
+    }
+
+    /// How often it has been waited.
+    pub(super) fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     /// Waits; `false` when it has been long enough.
@@ -91,66 +92,16 @@ impl Again {
         }
         tokio::time::sleep(self.pause.mul_f64(0.5 + fastrand::f64())).await;
         self.pause = (self.pause * 2).min(Duration::from_secs(15));
+        self.attempt += 1;
         true
-    }
-}
-
-/// Connects as `object_store` does, and hands on what is final as such.
-#[derive(Debug, Default)]
-pub(super) struct Connector(ReqwestConnector);
-
-#[derive(Debug)]
-struct Client(HttpClient);
-
-impl HttpConnector for Connector {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = self.0.connect(options)?;
-        Ok(HttpClient::new(Client(client)))
-    }
-}
-
-#[async_trait]
-impl HttpService for Client {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        may_be_sent()?;
-        let mut response = self.0.execute(request).await?;
-        let status = response.status().as_u16();
-        let instead = FINAL.into_iter().find(|(is_final, _)| *is_final == status);
-        if let Some(instead) = instead.and_then(|(_, instead)| StatusCode::from_u16(instead).ok()) {
-            *response.status_mut() = instead;
-        }
-        Ok(response)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use object_store::client::{HttpErrorKind, HttpResponseBody};
+    use object_store::client::HttpErrorKind;
 
     use super::*;
-
-    #[derive(Debug)]
-    struct Answers(u16);
-
-    #[async_trait]
-    impl HttpService for Answers {
-        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
-            let mut response = HttpResponse::new(HttpResponseBody::from(bytes::Bytes::new()));
-            *response.status_mut() = StatusCode::from_u16(self.0).unwrap();
-            Ok(response)
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_final_is_not_asked_again_and_still_called_by_its_name() {
-        for (status, is_final) in [(200, false), (503, false), (501, true), (507, true)] {
-            let client = Client(HttpClient::new(Answers(status)));
-            let request = HttpRequest::new(object_store::client::HttpRequestBody::empty());
-            let handed_on = client.call(request).await.unwrap().status();
-            assert_eq!(handed_on.is_server_error(), status >= 500 && !is_final, "{status}");
-            assert_eq!(answered(handed_on.as_u16()), status);
-        }
-    }
 
     #[test]
     fn a_request_without_an_answer_is_told_from_a_refusal_however_deep() {

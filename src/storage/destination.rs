@@ -157,7 +157,12 @@ fn unknown_scheme(scheme: &str) -> Error {
 }
 
 fn file_url(to: &str) -> Result<PathBuf> {
-    let wrong = || Error::input(format!("`{to}` names no local folder: write file:///absolute/path"));
+    let wrong = || {
+        Error::input(format!(
+            "{} names no local folder: write file:///absolute/path",
+            told("--to", to)
+        ))
+    };
     let url = Url::parse(to).map_err(|cause| wrong().caused_by(cause))?;
     url.to_file_path().map_err(|()| wrong())
 }
@@ -170,18 +175,22 @@ fn bucket_url(to: &str, provider: Provider, rest: &str) -> Result<BucketPlace> {
         && bucket
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'$'));
+    let to_told = told("--to", to);
     if !named {
-        return Err(Error::input(format!("`{to}` names no bucket: {form}")));
+        return Err(Error::input(format!("{to_told} names no bucket: {form}")));
     }
     if path.contains(['?', '#', '*', '\\']) {
         return Err(Error::input(format!(
-            "the path in `{to}` has one of ? # * \\, which readers take for something else: {form}"
+            "the path of {to_told} has one of ? # * \\, which readers take for something else: {form}"
         )));
     }
-    let wrong = || Error::input(format!("`{to}` names no place in a bucket: {form}"));
+    let wrong = || Error::input(format!("{to_told} names no place in a bucket: {form}"));
     // A key that begins with a slash is another key to the readers, and none to the library.
     let path = Some(path.trim_end_matches('/')).filter(|path| !path.starts_with('/'));
-    let prefix = Prefix::parse(path.ok_or_else(wrong)?).map_err(|cause| wrong().caused_by(cause))?;
+    let prefix = Prefix::parse(path.ok_or_else(wrong)?).map_err(|cause| match to.contains('@') {
+        true => wrong(),
+        false => wrong().caused_by(cause),
+    })?;
     Ok(BucketPlace {
         provider,
         bucket: bucket.to_owned(),
@@ -195,7 +204,7 @@ fn bucket_url(to: &str, provider: Provider, rest: &str) -> Result<BucketPlace> {
 ///
 /// Input, for what is no URL, and for plain http beyond this machine: keys and rows would cross a network in the open.
 pub(super) fn endpoint(setting: &str, text: &str) -> Result<(Url, bool)> {
-    let wrong = |why: &str| Error::input(format!("{setting} {text:?} {why}"));
+    let wrong = |why: &str| Error::input(format!("{} {why}", told(setting, text)));
     let url = Url::parse(text).map_err(|cause| wrong("is no URL, write https://HOST").caused_by(cause))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Error::input(format!(
@@ -208,6 +217,14 @@ pub(super) fn endpoint(setting: &str, text: &str) -> Result<(Url, bool)> {
         ("http", Some(_)) => Err(wrong("is plain http, which is only for this machine: write https://")),
         _ => Err(wrong("is no address of a store, write https://HOST")),
     }
+}
+
+/// `setting` with the `text` in it, as far as an error may repeat that: before an `@` there may be a password.
+fn told(setting: &str, text: &str) -> String {
+    if text.contains('@') {
+        return setting.to_owned();
+    }
+    format!("{setting} `{text}`")
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {
@@ -266,6 +283,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_a_place_is_not_repeated() {
+        for to in [
+            "s3://KEY:geheim@bucket/a",
+            "s3://KEY:geh/geheim@bucket/a",
+            "az://b//geheim@x",
+            "gs://b/../geheim@x",
+            "gs://b/geheim@x?a",
+            "file://KEY:geheim@host/x",
+        ] {
+            let text = Place::parse(to).unwrap_err().chain();
+            assert!(text.contains("write ") && !text.contains("geheim"), "{to}: {text}");
+        }
+    }
+
+    #[test]
     fn plain_http_stays_on_this_machine() {
         assert!(endpoint("x", "http://127.0.0.1:9000").unwrap().1);
         assert!(endpoint("x", "http://[::1]:9000").unwrap().1);
@@ -276,6 +308,9 @@ mod tests {
             "minio:9000",
             "",
             "https://key:secret@minio.example",
+            "https://key:sec/secret@minio.example",
+            "key:secret@minio.example",
+            "http://minio.example/?key=secret@x",
         ] {
             let error = endpoint("AWS_ENDPOINT_URL", wrong).unwrap_err().chain();
             assert!(error.starts_with("AWS_ENDPOINT_URL"), "{error}");

@@ -72,6 +72,7 @@ fn of_answer(answer: &Answer) -> String {
         (code, _) if code.starts_with("KMS") => {
             "the encryption key may not be used: let this user generate and decrypt with it"
         }
+        ("NoSuchUpload", _) => "somebody else aborted the upload: give the same command again",
         ("SlowDown" | "ServerBusy" | "TooManyRequests", _) | (_, 429 | 503) => {
             "the store is overloaded: give the same command again later"
         }

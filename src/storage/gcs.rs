@@ -1,19 +1,23 @@
 //! A bucket of Google Cloud Storage: whose keys open it.
 
-use std::sync::Arc;
+use std::path::Path;
 
 use object_store::ClientConfigKey;
-use object_store::gcp::{GcpCredentialProvider, GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey as Key};
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey as Key};
 use url::Url;
 
 use super::address::GcsAddress;
-use super::client::{Connector, brief, options, patient};
-use super::credentials::prove;
+use super::client::{brief, options, patient};
+use super::connect::Connector;
+use super::credentials::{Origin, prove, without_secrets};
 use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};
 
 const NO_KEYS: &str = "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run `gcloud auth application-default login`, or let the machine have a service account";
 const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
+
+/// Where gcloud keeps its login, below the home folder.
+const LOGIN: &str = ".config/gcloud/application_default_credentials.json";
 
 /// What is decided here, whatever the environment says.
 const OURS: [Key; 3] = [Key::Bucket, Key::BaseUrl, Key::Client(ClientConfigKey::AllowHttp)];
@@ -22,7 +26,7 @@ const OURS: [Key; 3] = [Key::Bucket, Key::BaseUrl, Key::Client(ClientConfigKey::
 ///
 /// # Errors
 ///
-/// Input, naming the setting; nothing of the bucket itself was asked.
+/// As for [`prove`], and Input, naming the setting; nothing of the bucket itself was asked.
 pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<GoogleCloudStorage> {
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_client_options(options())
@@ -43,13 +47,12 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
             .with_base_url(url.0.trim_end_matches('/'))
             .with_config(Key::Client(ClientConfigKey::AllowHttp), url.1.to_string());
     }
-    let provider = keys(&builder, destination).await?;
-    builder = match provider {
-        Some(provider) => builder.with_credentials(provider),
-        None => builder.with_skip_signature(true),
-    };
+    match origin(destination) {
+        Some(origin) => try_keys(&builder, &origin).await?,
+        None => builder = builder.with_skip_signature(true),
+    }
     let built = builder.with_retry(patient(destination.patience)).build();
-    built.map_err(|cause| Error::input(format!("the settings for {place} cannot be used")).caused_by(cause))
+    built.map_err(|cause| without_secrets(Error::input(format!("the settings for {place} cannot be used")), cause))
 }
 
 /// Where the store is if not at Google's, and whether it speaks plain http.
@@ -87,8 +90,8 @@ pub(super) fn locate(place: &BucketPlace, destination: &Destination) -> Result<G
     })
 }
 
-/// The keys in the order in which Google's own tools look for them; `None` for a server on this machine that asks for none.
-async fn keys(builder: &GoogleCloudStorageBuilder, destination: &Destination) -> Result<Option<GcpCredentialProvider>> {
+/// Whose keys are taken, in the order in which Google's own tools look for them; `None` for a server on this machine that asks for none.
+fn origin(destination: &Destination) -> Option<Origin> {
     let named = [
         "GOOGLE_BEARER_TOKEN",
         "GOOGLE_SERVICE_ACCOUNT",
@@ -97,16 +100,60 @@ async fn keys(builder: &GoogleCloudStorageBuilder, destination: &Destination) ->
         "GOOGLE_APPLICATION_CREDENTIALS",
     ];
     let named = named.into_iter().find(|name| destination.variable(name).is_some());
-    if named.is_none() && destination.variable(EMULATOR).is_some() {
-        return Ok(None);
+    if let Some(name) = named {
+        return Some(Origin::named(format!("the credentials in {name}")));
     }
-    let from = match named {
-        Some(name) => format!("the credentials in {name}"),
-        None => "there are no credentials for Google Cloud Storage in the environment or gcloud's folder, and the machine's service account".to_owned(),
-    };
-    let built = builder.clone().with_retry(brief()).build();
-    let built = built.map_err(|cause| Error::input(format!("{from} cannot be used: {NO_KEYS}")).caused_by(cause))?;
-    let provider = Arc::clone(built.credentials());
-    prove(&provider, &from, NO_KEYS).await?;
-    Ok(Some(provider))
+    if destination.variable(EMULATOR).is_some() {
+        return None;
+    }
+    let home = destination.variable("HOME").map(Path::new);
+    Some(match home {
+        Some(home) if home.join(LOGIN).exists() => Origin::named("the login of gcloud"),
+        _ => Origin::machine(
+            "there are no credentials for Google Cloud Storage in the environment or gcloud's folder, and the machine's service account",
+        ),
+    })
+}
+
+/// Tries the keys as briefly as a person waits; a run asks for its own, and more patiently.
+async fn try_keys(builder: &GoogleCloudStorageBuilder, origin: &Origin) -> Result<()> {
+    let built = builder.clone().with_retry(brief()).build().map_err(|cause| {
+        let text = format!("{} cannot be used: {NO_KEYS}", origin.from());
+        without_secrets(Error::input(text), cause)
+    })?;
+    prove(built.credentials(), origin, NO_KEYS).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::destination::Place;
+
+    #[tokio::test]
+    async fn a_key_that_cannot_be_read_is_not_repeated() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let Ok(Place::Bucket(place)) = Place::parse("gs://b") else {
+            panic!("no bucket")
+        };
+        let quoted = r#""{\"private_key\":\"-----BEGIN PRIVATE KEY-----geheim\"}""#;
+        let of_no_use = r#"{"private_key":"geheim","private_key_id":"x","client_email":"x"}"#;
+        let long = format!("{{\"private_key\":\"geheim{}\"}}", "x".repeat(5000));
+        for (name, value, part) in [
+            ("GOOGLE_SERVICE_ACCOUNT_KEY", quoted, ""),
+            ("GOOGLE_SERVICE_ACCOUNT_KEY", of_no_use, ""),
+            ("GOOGLE_APPLICATION_CREDENTIALS", quoted, "No such file"),
+            ("GOOGLE_SERVICE_ACCOUNT", &long, "name too long"),
+        ] {
+            let mut destination = Destination::new("gs://b");
+            destination.environment.insert(name.into(), value.into());
+            let error = open(&place, &destination).await.map(drop).unwrap_err();
+            let text = error.chain();
+            assert_eq!(error.kind(), crate::error::ErrorKind::Input, "{text}");
+            assert!(
+                text.starts_with(&format!("the credentials in {name}")) && text.contains(part),
+                "{text}"
+            );
+            assert!(!text.contains("geheim"), "{text}");
+        }
+    }
 }

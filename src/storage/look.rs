@@ -6,16 +6,19 @@
 //! after a pause knows nothing of claims.
 
 use std::error::Error as StdError;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use object_store::client::{HttpError, HttpErrorKind};
 use thiserror::Error as ThisError;
 
 use crate::crash::{Step, pass};
 use crate::error::Result;
 
-/// How old a look may be: since its answer came, and since it was asked for.
-const YOUNG: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// How old a look may be when a request leaves, counted from its answer.
+const YOUNG: Duration = Duration::from_millis(500);
+
+/// How old it may be counted from the question, for an answer may have waited for a sleeper. A store that needs longer is given twice as
+/// long each time.
+const ASKED: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     /// The look that a request of this task rests on.
@@ -25,26 +28,32 @@ tokio::task_local! {
 /// When somebody found that a table was still his.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
-    asked: Instant,
-    answered: Instant,
+    asked: Moment,
+    answered: Moment,
+    asked_within: Duration,
 }
+
+/// A time on two clocks: one stands still while the machine is suspended, the other may be set.
+#[derive(Debug, Clone, Copy)]
+struct Moment(Instant, SystemTime);
 
 /// A request that was not sent, because the look that it rests on has aged.
 #[derive(Debug, ThisError)]
 #[error("it has been too long since this run has looked whether the table is still its own")]
-struct Aged;
+pub(super) struct Aged;
 
 impl Look {
-    /// Asks `still_ours`; `None` when it is not.
-    pub(super) async fn take<G>(still_ours: &impl Fn() -> G) -> Result<Option<Self>>
+    /// Asks `still_ours`, for the `attempt`-th time (from 0) after looks that have aged; `None` when it is not.
+    pub(super) async fn take<G>(still_ours: &impl Fn() -> G, attempt: u32) -> Result<Option<Self>>
     where
         G: Future<Output = Result<bool>>,
     {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let ours = still_ours().await?;
         let look = Self {
             asked,
-            answered: Instant::now(),
+            answered: Moment::now(),
+            asked_within: ASKED * 2_u32.saturating_pow(attempt.min(6)),
         };
         pass(Step::ObjectChecked);
         Ok(ours.then_some(look))
@@ -55,21 +64,33 @@ impl Look {
         LOOK.scope(self, request).await
     }
 
-    fn is_young(&self) -> bool {
-        self.answered.elapsed() < YOUNG.0 && self.asked.elapsed() < YOUNG.1
+    /// The look that a request of this task rests on, if it rests on one.
+    pub(super) fn held() -> Option<Self> {
+        LOOK.try_with(|look| *look).ok()
+    }
+
+    /// To be asked as late as can be before a request leaves.
+    ///
+    /// # Errors
+    ///
+    /// When the look has aged; then nobody sends the request without another one.
+    pub(super) fn check(&self) -> std::result::Result<(), Aged> {
+        if self.answered.age() < YOUNG && self.asked.age() < self.asked_within {
+            Ok(())
+        } else {
+            Err(Aged)
+        }
     }
 }
 
-/// To be asked just before a request is sent.
-///
-/// # Errors
-///
-/// When the request rests on a look that has aged. Nobody sends it again without another one.
-pub(super) fn may_be_sent() -> std::result::Result<(), HttpError> {
-    match LOOK.try_with(Look::is_young) {
-        Ok(false) => Err(HttpError::new(HttpErrorKind::Unknown, Aged)),
-        // Young, or a request that rests on none.
-        Ok(true) | Err(_) => Ok(()),
+impl Moment {
+    fn now() -> Self {
+        Self(Instant::now(), SystemTime::now())
+    }
+
+    /// A wall clock that was set back says nothing.
+    fn age(&self) -> Duration {
+        self.0.elapsed().max(self.1.elapsed().unwrap_or_default())
     }
 }
 
@@ -87,32 +108,49 @@ pub(super) fn has_aged(cause: &(dyn StdError + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use object_store::client::{HttpError, HttpErrorKind};
+
     use super::*;
 
-    fn look(age: Duration) -> Look {
-        let then = Instant::now().checked_sub(age).unwrap();
+    fn look(asked: u64, answered: u64, attempt: u32) -> Look {
+        let ago = |milliseconds| {
+            let span = Duration::from_millis(milliseconds);
+            Moment(Instant::now().checked_sub(span).unwrap(), SystemTime::now())
+        };
         Look {
-            asked: then,
-            answered: then,
+            asked: ago(asked),
+            answered: ago(answered),
+            asked_within: ASKED * 2_u32.pow(attempt),
         }
     }
 
     #[tokio::test]
     async fn what_rests_on_an_old_look_is_not_sent() {
-        assert!(may_be_sent().is_ok());
-        assert!(look(Duration::ZERO).guard(async { may_be_sent() }).await.is_ok());
-        let error = look(YOUNG.0).guard(async { may_be_sent() }).await.unwrap_err();
+        assert!(Look::held().is_none());
+        let held = |look: Look| look.guard(async { Look::held().unwrap().check() });
+        assert!(held(look(100, 0, 0)).await.is_ok());
+        assert!(held(look(600, 600, 0)).await.is_err());
+        // The answer had waited for somebody who slept; a store that is slow gets more time.
+        let aged = held(look(1_500, 0, 0)).await.unwrap_err();
+        assert!(held(look(1_500, 0, 1)).await.is_ok());
         let wrapped = object_store::Error::Generic {
             store: "S3",
-            source: Box::new(error),
+            source: Box::new(HttpError::new(HttpErrorKind::Unknown, aged)),
         };
         assert!(has_aged(&wrapped), "{wrapped}");
         assert!(!has_aged(&std::io::Error::other("reset")));
     }
 
+    #[test]
+    fn a_suspended_machine_has_slept_too() {
+        let then = SystemTime::now() - Duration::from_hours(1);
+        assert!(Moment(Instant::now(), then).age() >= Duration::from_hours(1));
+    }
+
     #[tokio::test]
     async fn who_has_lost_has_no_look() {
-        assert!(Look::take(&|| async { Ok(false) }).await.unwrap().is_none());
-        assert!(Look::take(&|| async { Ok(true) }).await.unwrap().unwrap().is_young());
+        assert!(Look::take(&|| async { Ok(false) }, 0).await.unwrap().is_none());
+        let look = Look::take(&|| async { Ok(true) }, 0).await.unwrap().unwrap();
+        assert!(look.check().is_ok());
     }
 }

@@ -1,29 +1,22 @@
-//! The profile files that AWS's own tools share: keys, or the program that hands them out.
+//! The profile files that AWS's own tools share: keys, or who hands them out, and where the bucket is.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
 
-use async_trait::async_trait;
 use configparser::ini::Ini;
-use jiff::{SignedDuration, Timestamp};
-use object_store::aws::AwsCredential;
-use object_store::{CredentialProvider, Error as StoreError};
-use serde::Deserialize;
-use tokio::sync::Mutex;
 
 use super::destination::Destination;
 use crate::error::{Error, Result};
 
-/// Keys that a program handed out are asked for again when they have less than this left.
-const MARGIN: SignedDuration = SignedDuration::from_mins(5);
-
 /// What the files say of one profile.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub(super) struct Profile {
     pub(super) name: String,
     pub(super) keys: Option<Keys>,
+    /// The command that prints keys. It may hold a password.
     pub(super) process: Option<String>,
+    /// The setting by which AWS's own tools would get keys, where there are no others.
+    pub(super) elsewhere: Option<&'static str>,
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<String>,
 }
@@ -36,84 +29,98 @@ pub(super) struct Keys {
     pub(super) token: Option<String>,
 }
 
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keys(..)")
-    }
-}
-
 impl Profile {
     /// Reads the profile that the settings name, or `default`; `None` when nobody named one and there is none.
     ///
     /// # Errors
     ///
-    /// Input: a file that cannot be read, a named profile that is not there, and one that gets its keys in a way that is not
-    /// supported.
+    /// Input: a file that cannot be read, and a named profile that is not there.
     pub(super) fn read(destination: &Destination) -> Result<Option<Self>> {
-        let named = destination.profile.as_deref().or(destination.variable("AWS_PROFILE"));
+        let named = Self::named(destination);
         let name = named.unwrap_or("default");
         let credentials = file(destination, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
         let config = file(destination, "AWS_CONFIG_FILE", ".aws/config");
-        let sections = [
-            (&credentials, name.to_owned()),
-            (
-                &config,
-                if name == "default" {
-                    name.to_owned()
-                } else {
-                    format!("profile {name}")
-                },
-            ),
-        ];
         let mut found = Vec::new();
-        for (path, section) in sections {
-            if let Some(path) = path
-                && let Some(ini) = load(path)?
-                && ini.sections().contains(&section)
-            {
-                found.push((ini, section));
+        for (path, sections) in [(&credentials, vec![name.to_owned()]), (&config, in_config(name))] {
+            let Some(ini) = path.as_deref().map(load).transpose()?.flatten() else {
+                continue;
+            };
+            let headers = ini.sections();
+            // The first form that is there counts, and hides the others.
+            let header = sections
+                .iter()
+                .find_map(|section| headers.iter().find(|header| normal(header) == *section));
+            if let Some(header) = header {
+                found.push((ini, header.clone()));
             }
         }
-        let get = |key: &str| {
-            found
-                .iter()
-                .find_map(|(ini, section)| ini.get(section, key))
-                .filter(|text| !text.is_empty())
-        };
-        if found.is_empty() {
-            return match named {
-                None => Ok(None),
-                Some(name) => Err(Error::input(format!(
-                    "the AWS profile {name:?} is neither in {} nor in {}: name another with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                    shown(credentials.as_deref()),
-                    shown(config.as_deref())
-                ))),
-            };
+        match named {
+            None if found.is_empty() => Ok(None),
+            Some(name) if found.is_empty() => Err(Error::input(format!(
+                "the AWS profile {name:?} is neither in {} nor in {}: name another with AWS_PROFILE, or none",
+                shown(credentials.as_deref()),
+                shown(config.as_deref())
+            ))),
+            _ => Ok(Some(Self::of(name, &found))),
         }
-        let profile = Self {
+    }
+
+    /// The name that the settings give, if any.
+    pub(super) fn named(destination: &Destination) -> Option<&str> {
+        destination.profile.as_deref().or(destination.variable("AWS_PROFILE"))
+    }
+
+    fn of(name: &str, found: &[(Ini, String)]) -> Self {
+        let whole = |key: &str| {
+            let mut values = found.iter().filter_map(|(ini, section)| ini.get(section, key));
+            values.find(|text| !text.is_empty())
+        };
+        let get = |key: &str| whole(key).map(without_comment).filter(|text| !text.is_empty());
+        let keys = get("aws_access_key_id").zip(get("aws_secret_access_key"));
+        Self {
             name: name.to_owned(),
-            keys: get("aws_access_key_id")
-                .zip(get("aws_secret_access_key"))
-                .map(|(id, secret)| Keys {
-                    id,
-                    secret,
-                    token: get("aws_session_token"),
-                }),
-            process: get("credential_process"),
+            keys: keys.map(|(id, secret)| Keys {
+                id,
+                secret,
+                token: get("aws_session_token"),
+            }),
+            // The shell knows what is a comment there.
+            process: whole("credential_process"),
+            elsewhere: ["role_arn", "sso_session", "sso_start_url"]
+                .into_iter()
+                .find(|key| get(key).is_some()),
             region: get("region"),
             endpoint: get("endpoint_url"),
-        };
-        let elsewhere = ["role_arn", "sso_session", "sso_start_url"]
-            .into_iter()
-            .find(|key| get(key).is_some());
-        if let (None, None, Some(key)) = (&profile.keys, &profile.process, elsewhere) {
-            return Err(Error::input(format!(
-                "the AWS profile {name:?} gets its keys by {key}, which is left to AWS's own tools: run \
-                 eval \"$(aws configure export-credentials --profile {name} --format env)\", or set in it \
-                 credential_process = aws configure export-credentials --profile {name}"
-            )));
         }
-        Ok(Some(profile))
+    }
+}
+
+/// The sections of the config file that may hold a profile, the strongest first.
+fn in_config(name: &str) -> Vec<String> {
+    let section = format!("profile {name}");
+    match name {
+        "default" => vec![section, name.to_owned()],
+        _ => vec![section],
+    }
+}
+
+/// A section's name as it is written without need: `profile  "a b"` is `profile a b`.
+fn normal(header: &str) -> String {
+    match header.split_once(char::is_whitespace) {
+        Some(("profile", name)) => format!("profile {}", name.trim().trim_matches(['"', '\''])),
+        _ => header.to_owned(),
+    }
+}
+
+/// A comment begins after white space; a key may have both signs inside.
+fn without_comment(text: String) -> String {
+    let begins = |(at, sign): (usize, char)| {
+        let before = text[..at].chars().next_back();
+        matches!(sign, '#' | ';') && before.is_none_or(char::is_whitespace)
+    };
+    match text.char_indices().find(|each| begins(*each)) {
+        Some((at, _)) => text[..at].trim_end().to_owned(),
+        None => text,
     }
 }
 
@@ -129,12 +136,16 @@ fn shown(path: Option<&Path>) -> String {
 fn load(path: &Path) -> Result<Option<Ini>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        // Users without a home have a file or a device for one.
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         Err(cause) => {
             return Err(Error::input(format!("cannot read the AWS profiles in {}", path.display())).caused_by(cause));
         }
     };
     let mut ini = Ini::new_cs();
+    let mut form = ini.defaults();
+    form.enable_inline_comments = false;
+    ini.load_defaults(form);
     // What stands in the file may be a key, so it is not repeated.
     ini.read(text).map_err(|_| {
         Error::input(format!(
@@ -143,85 +154,6 @@ fn load(path: &Path) -> Result<Option<Ini>> {
         ))
     })?;
     Ok(Some(ini))
-}
-
-/// Asks a program for keys, and again before they expire.
-#[derive(Debug)]
-pub(super) struct ProcessProvider {
-    command: String,
-    held: Mutex<Option<Held>>,
-}
-
-#[derive(Debug)]
-struct Held {
-    credential: Arc<AwsCredential>,
-    until: Option<Timestamp>,
-}
-
-/// What the program prints; see AWS's page on sourcing credentials with an external process.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Printed {
-    access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
-    expiration: Option<Timestamp>,
-}
-
-impl ProcessProvider {
-    pub(super) fn new(command: String) -> Self {
-        Self {
-            command,
-            held: Mutex::new(None),
-        }
-    }
-}
-
-#[async_trait]
-impl CredentialProvider for ProcessProvider {
-    type Credential = AwsCredential;
-
-    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let mut held = self.held.lock().await;
-        let soon = Timestamp::now().saturating_add(MARGIN).unwrap_or(Timestamp::MAX);
-        if let Some(held) = &*held
-            && held.until.is_none_or(|until| until > soon)
-        {
-            return Ok(Arc::clone(&held.credential));
-        }
-        let command = self.command.clone();
-        let asked = tokio::task::spawn_blocking(move || ask(&command)).await;
-        let printed = asked.map_err(refused)?.map_err(refused)?;
-        let credential = Arc::new(AwsCredential {
-            key_id: printed.access_key_id,
-            secret_key: printed.secret_access_key,
-            token: printed.session_token,
-        });
-        *held = Some(Held {
-            credential: Arc::clone(&credential),
-            until: printed.expiration,
-        });
-        Ok(credential)
-    }
-}
-
-fn ask(command: &str) -> Result<Printed> {
-    let wrong = |what: &str| Error::input(format!("the credential_process `{command}` {what}"));
-    let output = Command::new("sh").arg("-c").arg(command).output();
-    let output = output.map_err(|cause| wrong("cannot be started").caused_by(cause))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(wrong(&format!("failed: {}", said.trim())));
-    }
-    // The cause could repeat what was printed, which is a key.
-    serde_json::from_slice(&output.stdout).map_err(|_| wrong("did not print credentials as JSON"))
-}
-
-fn refused(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::Generic {
-        store: "S3",
-        source: cause.into(),
-    }
 }
 
 #[cfg(test)]
@@ -258,16 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_with_what_can() {
+    fn a_profile_that_is_not_there_is_told_with_where_it_was_looked_for() {
         let (_home, mut destination) = home(CREDENTIALS, CONFIG);
         destination.environment.insert("AWS_PROFILE".into(), "role".into());
-        let text = Profile::read(&destination).unwrap_err().chain();
-        assert!(
-            text.contains("role_arn") && text.contains("export-credentials --profile role"),
-            "{text}"
-        );
+        let role = Profile::read(&destination).unwrap().unwrap();
+        assert_eq!((role.elsewhere, role.keys.is_none()), (Some("role_arn"), true));
         destination.profile = Some("gone".into());
-        let text = Profile::read(&destination).unwrap_err().chain();
+        let text = Profile::read(&destination).err().unwrap().chain();
         assert!(
             text.contains("\"gone\" is neither in") && text.contains(".aws/config"),
             "{text}"
@@ -277,9 +206,11 @@ mod tests {
     #[test]
     fn no_files_are_no_mistake_unless_a_profile_is_named() {
         let mut destination = Destination::new("s3://b");
-        assert_eq!(Profile::read(&destination).unwrap(), None);
-        destination.environment.insert("HOME".into(), "/nonexistent".into());
-        assert_eq!(Profile::read(&destination).unwrap(), None);
+        assert!(Profile::read(&destination).unwrap().is_none());
+        for home in ["/nonexistent", "/dev/null"] {
+            destination.environment.insert("HOME".into(), home.into());
+            assert!(Profile::read(&destination).unwrap().is_none());
+        }
         destination.environment.insert("AWS_PROFILE".into(), "x".into());
         assert!(Profile::read(&destination).is_err());
     }
@@ -287,36 +218,36 @@ mod tests {
     #[test]
     fn a_damaged_file_does_not_repeat_its_keys() {
         let (_home, destination) = home("[default\naws_secret_access_key = geheim\n", "");
-        let text = Profile::read(&destination).unwrap_err().chain();
+        let text = Profile::read(&destination).err().unwrap().chain();
         assert!(
             text.contains("no file of AWS profiles") && !text.contains("geheim"),
             "{text}"
         );
     }
 
-    #[tokio::test]
-    async fn a_program_is_asked_again_only_when_its_keys_end() {
-        let count = tempfile::NamedTempFile::new().unwrap();
-        let soon = Timestamp::now().saturating_add(SignedDuration::from_mins(2)).unwrap();
-        let command = |until: &str| {
-            let path = count.path().display();
-            format!(
-                "echo x >> {path}; echo '{{\"Version\":1,\"AccessKeyId\":\"PK\",\"SecretAccessKey\":\"PS\"{until}}}'"
-            )
-        };
-        let asked = || std::fs::read_to_string(count.path()).unwrap().len() / 2;
-        let lasting = ProcessProvider::new(command(""));
-        for _ in 0..3 {
-            assert_eq!(lasting.get_credential().await.unwrap().key_id, "PK");
+    #[test]
+    fn a_value_ends_where_aws_ends_it() {
+        let config = "[default] # ours\ncredential_process = sh -c 'a; b#c'\nregion = eu-west-1 # Paris\nendpoint_url = https://h/#a;b ; old\naws_access_key_id = A#;B\naws_secret_access_key = # none\n";
+        let (_home, destination) = home("", config);
+        let profile = Profile::read(&destination).unwrap().unwrap();
+        assert_eq!(profile.process.as_deref(), Some("sh -c 'a; b#c'"));
+        assert_eq!(profile.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(profile.endpoint.as_deref(), Some("https://h/#a;b"));
+        assert!(profile.keys.is_none());
+    }
+
+    #[test]
+    fn every_way_to_write_a_section_is_understood() {
+        for (config, name, region) in [
+            ("[profile default]\nregion = a\n", "default", "a"),
+            ("[default]\nregion = b\n[profile default]\nregion = a\n", "default", "a"),
+            ("[profile \"two words\"]\nregion = a\n", "two words", "a"),
+            ("[profile\tnight]\nregion = a\n", "night", "a"),
+        ] {
+            let (_home, mut destination) = home("[default]\noutput = json\n", config);
+            destination.profile = (name != "default").then(|| name.to_owned());
+            let profile = Profile::read(&destination).unwrap().unwrap();
+            assert_eq!(profile.region.as_deref(), Some(region), "{config}");
         }
-        assert_eq!(asked(), 1);
-        let short = ProcessProvider::new(command(&format!(",\"Expiration\":\"{soon}\"")));
-        for _ in 0..2 {
-            short.get_credential().await.unwrap();
-        }
-        assert_eq!(asked(), 3);
-        let failing = ProcessProvider::new("echo no such role >&2; false".to_owned());
-        let error = failing.get_credential().await.unwrap_err().to_string();
-        assert!(error.contains("no such role"), "{error}");
     }
 }

@@ -75,22 +75,25 @@ impl Storage {
         };
         let mut again = Again::within(self.patience());
         loop {
+            let last_look = || Look::take(&still_ours, again.attempt());
             let sent = if self.fits_one_put(staged.bytes()) {
-                self.put(content, staged.bytes(), &to, expected, &still_ours).await?
+                self.put(content, staged.bytes(), &to, expected, last_look).await?
             } else {
-                let wanted = async || {
-                    let stands = self.stands(&to, expected).await.map_err(unwritten)?;
-                    if stands {
-                        Look::take(&still_ours).await
-                    } else {
-                        Ok(None)
-                    }
+                let wanted = async || match self.stands(&to, expected).await.map_err(unwritten)? {
+                    true => last_look().await,
+                    false => Ok(None),
                 };
                 self.upload(content, staged.bytes(), &to, wanted).await?
             };
             let cause = match sent {
                 Ok(Some(stored)) => return Ok(Published::Done(described(&staged, &to, stored))),
-                Ok(None) => return Ok(Published::Conflict),
+                // What stands there may be our own, of an attempt that was given up for lost.
+                Ok(None) => {
+                    return Ok(self
+                        .own(&staged, &to)
+                        .await
+                        .map_or(Published::Conflict, Published::Done));
+                }
                 Err(cause) => cause,
             };
             if has_aged(&cause) && again.wait().await {
@@ -150,7 +153,7 @@ impl Storage {
         }
         let mut again = Again::within(self.patience());
         loop {
-            let Some(look) = Look::take(&still_ours).await? else {
+            let Some(look) = Look::take(&still_ours, again.attempt()).await? else {
                 return Ok(Removed::Conflict);
             };
             match look.guard(self.store().delete(&location)).await {
@@ -198,24 +201,24 @@ impl Storage {
         }
     }
 
-    /// One put with its condition; `None` when the table is not ours any more.
+    /// One put with its condition; `None` when the last look finds that the table is not ours any more.
     async fn put<G>(
         &self,
         content: &Content,
         bytes: u64,
         to: &Path,
         expected: &Expected,
-        still_ours: &impl Fn() -> G,
+        last_look: impl FnOnce() -> G,
     ) -> Result<object_store::Result<Option<PutResult>>>
     where
-        G: Future<Output = Result<bool>>,
+        G: Future<Output = Result<Option<Look>>>,
     {
         let _memory = self.memory_for(bytes).await?;
         let bytes = match content.chunk(0, usize::try_from(bytes).unwrap_or(usize::MAX)) {
             Ok(bytes) => PutPayload::from(bytes),
             Err(cause) => return Ok(Err(unreadable(cause))),
         };
-        let Some(look) = Look::take(still_ours).await? else {
+        let Some(look) = last_look().await? else {
             return Ok(Ok(None));
         };
         let put = self.store().put_opts(to, bytes, mode(expected).into());
@@ -233,17 +236,28 @@ impl Storage {
         if refused_for_good(&cause) {
             return Err(cause);
         }
-        if let Ok(Some(found)) = self.fetch(to.as_ref()).await
-            && found.info.bytes == staged.bytes()
-            && found.sha256().is_ok_and(|sha256| sha256 == staged.sha256())
-        {
-            return Ok(Published::Done(found.info));
+        if let Some(info) = self.own(staged, to).await {
+            return Ok(Published::Done(info));
         }
         if is_conflict(&cause, expected) {
             Ok(Published::Conflict)
         } else {
             Err(cause)
         }
+    }
+}
+
+impl Storage {
+    /// What stands at `to` if it holds the very bytes of `staged`.
+    async fn own(&self, staged: &FinishedObject, to: &Path) -> Option<ObjectInfo> {
+        let found = self.fetch(to.as_ref()).await.ok().flatten()?;
+        if found.info.bytes != staged.bytes() {
+            return None;
+        }
+        let info = found.info.clone();
+        let sha256 = tokio::task::spawn_blocking(move || found.sha256()).await;
+        let same = sha256.is_ok_and(|sha256| sha256.is_ok_and(|sha256| sha256 == staged.sha256()));
+        same.then_some(info)
     }
 }
 
@@ -280,15 +294,16 @@ fn refused_for_good(cause: &StoreError) -> bool {
             | StoreError::NotImplemented { .. }
             | StoreError::NotSupported { .. }
     );
-    kind || Answer::of(cause).is_some_and(|answer| matches!(answer.status, 401 | 403 | 501))
+    kind || Answer::of(cause).is_some_and(|answer| answer.is_for_good())
 }
 
 /// "Not found" is a conflict only where there was something to replace; else it is the bucket that is missing.
 fn is_conflict(cause: &StoreError, expected: &Expected) -> bool {
     match cause {
         StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => true,
-        StoreError::NotFound { .. } => matches!(expected, Expected::Same(_)),
-        _ => false,
+        StoreError::NotFound { .. } if matches!(expected, Expected::Same(_)) => true,
+        // Whoever took the table over has aborted it.
+        _ => Answer::of(cause).is_some_and(|answer| answer.code == "NoSuchUpload"),
     }
 }
 

@@ -1,23 +1,19 @@
-//! A bucket that speaks S3: where it is, and whose keys open it.
+//! A bucket that speaks S3: where it is.
 
-use std::sync::Arc;
-
-use object_store::aws::{
-    AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key, AwsCredentialProvider, resolve_bucket_region,
-};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key, resolve_bucket_region};
 use object_store::{ClientConfigKey, ClientOptions};
 
 use super::address::{ProfileName, S3Address};
-use super::client::{Connector, brief, options, patient};
-use super::credentials::prove;
+use super::client::{options, patient};
+use super::connect::Connector;
+use super::credentials::without_secrets;
 use super::destination::{BucketPlace, Destination, endpoint};
-use super::profile::{ProcessProvider, Profile};
+use super::profile::Profile;
+use super::s3_keys::{in_environment, keys};
 use crate::error::{Error, Result};
 
-const NO_KEYS: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let the machine have a role";
-
 /// Settings of the environment that would change what a run relies on, or that are decided here.
-const OURS: [Key; 9] = [
+const OURS: [Key; 12] = [
     Key::Bucket,
     Key::ConditionalPut,
     Key::CopyIfNotExists,
@@ -27,13 +23,16 @@ const OURS: [Key; 9] = [
     Key::S3Endpoint,
     Key::VirtualHostedStyleRequest,
     Key::Client(ClientConfigKey::AllowHttp),
+    Key::AccessKeyId,
+    Key::SecretAccessKey,
+    Key::Token,
 ];
 
 /// Finds the address, the region and the keys, and proves that there are any.
 ///
 /// # Errors
 ///
-/// Input, naming the setting; nothing of the bucket itself was asked.
+/// As for [`keys`], and Input, naming the setting; nothing of the bucket itself was asked.
 pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<AmazonS3> {
     let profile = profile(destination)?;
     let (builder, elsewhere) = reached(place, destination, profile.as_ref())?;
@@ -54,16 +53,19 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
         // Objects are deleted one at a time, and one by one every store can; a refusal is then about that object.
         .with_disable_bulk_delete(true);
     let built = builder.build();
-    built.map_err(|cause| Error::input(format!("the settings for {place} cannot be used")).caused_by(cause))
+    built.map_err(|cause| without_secrets(Error::input(format!("the settings for {place} cannot be used")), cause))
 }
 
-/// The profile, where one is asked for or the environment has no keys.
+/// The profile; one that nobody named is left aside where the environment has the keys and the files cannot be read.
 fn profile(destination: &Destination) -> Result<Option<Profile>> {
-    let in_environment = destination.variable("AWS_ACCESS_KEY_ID").is_some();
-    if in_environment && destination.profile.is_none() {
-        return Ok(None);
-    }
-    Profile::read(destination)
+    let spare = Profile::named(destination).is_none() && in_environment(destination, None);
+    Profile::read(destination).or_else(|error| {
+        if !spare {
+            return Err(error);
+        }
+        tracing::warn!(error = %error.chain(), "the AWS profiles are left aside, the environment has keys");
+        Ok(None)
+    })
 }
 
 /// Everything but region and keys, and whether the store is another one than Amazon's.
@@ -92,9 +94,8 @@ fn reached(
         let hosted = hosted(destination)?.unwrap_or(false);
         if hosted {
             let host = format!("{}.{}", place.bucket, url.host_str().unwrap_or_default());
-            url.set_host(Some(&host)).map_err(|cause| {
-                Error::input(format!("{setting} {text:?} cannot carry the bucket's name")).caused_by(cause)
-            })?;
+            url.set_host(Some(&host))
+                .map_err(|cause| Error::input(format!("{setting} cannot carry the bucket's name")).caused_by(cause))?;
         }
         builder = builder
             .with_endpoint(url.as_str().trim_end_matches('/'))
@@ -129,7 +130,7 @@ pub(super) async fn locate(place: &BucketPlace, destination: &Destination) -> Re
     let profile = profile(destination)?;
     let address = address(destination, profile.as_ref())?;
     let endpoint = address.map(|(setting, text)| endpoint(&setting, &text)).transpose()?;
-    let named = destination.profile.is_some() || destination.variable("AWS_PROFILE").is_some();
+    let named = Profile::named(destination).is_some() && !in_environment(destination, profile.as_ref());
     let region = match region(destination, profile.as_ref()) {
         Some(region) => region,
         None => region_of(place, endpoint.is_some()).await?,
@@ -182,59 +183,17 @@ async fn find_region(place: &BucketPlace) -> Result<String> {
     })
 }
 
-/// The keys in the order in which AWS's own tools look for them, named so that a person knows which ones were taken.
-async fn keys(
-    builder: AmazonS3Builder,
-    destination: &Destination,
-    profile: Option<Profile>,
-) -> Result<AwsCredentialProvider> {
-    let set = |name: &str| destination.variable(name).is_some();
-    let mut builder = builder.with_retry(brief());
-    let from = match profile {
-        Some(Profile {
-            keys: Some(keys), name, ..
-        }) => {
-            builder = builder.with_access_key_id(keys.id).with_secret_access_key(keys.secret);
-            if let Some(token) = keys.token {
-                builder = builder.with_token(token);
-            }
-            format!("the AWS profile {name:?}")
-        }
-        Some(Profile {
-            process: Some(command),
-            name,
-            ..
-        }) => {
-            builder = builder.with_credentials(Arc::new(ProcessProvider::new(command)));
-            format!("the AWS profile {name:?}")
-        }
-        _ if set("AWS_ACCESS_KEY_ID") || set("AWS_SECRET_ACCESS_KEY") => "the environment".to_owned(),
-        _ if set("AWS_WEB_IDENTITY_TOKEN_FILE") && set("AWS_ROLE_ARN") => "the role in AWS_ROLE_ARN".to_owned(),
-        _ if set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") => "the container's role".to_owned(),
-        _ if set("AWS_CONTAINER_CREDENTIALS_FULL_URI") && set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") => {
-            "the pod's role".to_owned()
-        }
-        _ if destination.variable("AWS_EC2_METADATA_DISABLED") == Some("true") => {
-            return Err(Error::input(format!("there are no credentials for S3: {NO_KEYS}")));
-        }
-        _ => {
-            "there are no credentials for S3 in the environment or the profile files, and the machine's role".to_owned()
-        }
-    };
-    let built = builder.build();
-    let built =
-        built.map_err(|cause| Error::input(format!("{from} gave no credentials: {NO_KEYS}")).caused_by(cause))?;
-    let provider = Arc::clone(built.credentials());
-    prove(&provider, &from, NO_KEYS).await?;
-    Ok(provider)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::storage::destination::Place;
 
-    async fn opened(to: &str, variables: &[(&str, &str)], edit: impl FnOnce(&mut Destination)) -> Result<String> {
+    /// A signed address in the bucket that `to` names, opened with these variables.
+    pub(in super::super) async fn opened(
+        to: &str,
+        variables: &[(&str, &str)],
+        edit: impl FnOnce(&mut Destination),
+    ) -> Result<String> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut destination = Destination::new(to);
         let variables = variables
@@ -252,7 +211,7 @@ mod tests {
         Ok(url.unwrap().to_string())
     }
 
-    const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", "SK")];
+    pub(in super::super) const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", "SK")];
 
     #[tokio::test]
     async fn address_and_region_come_from_where_a_person_expects_them() {
@@ -284,42 +243,6 @@ mod tests {
         assert!(
             hosted.starts_with("https://b.r2.example/x?") && hosted.contains("%2Fauto%2F"),
             "{hosted}"
-        );
-    }
-
-    #[tokio::test]
-    async fn keys_come_from_the_profile_that_is_named_even_beside_the_environment() {
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("keys");
-        std::fs::write(
-            &file,
-            "[night]\naws_access_key_id=NK\naws_secret_access_key=NS\nregion=x\n",
-        )
-        .unwrap();
-        let [id, secret] = KEYS;
-        let path = ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap());
-        let url = opened("s3://b", &[id, secret, path], |to| to.profile = Some("night".into())).await;
-        assert!(url.unwrap().contains("NK%2F"));
-        let url = opened("s3://b", &[path, ("AWS_PROFILE", "night")], |_| {}).await;
-        assert!(url.unwrap().contains("NK%2F"));
-    }
-
-    #[tokio::test]
-    async fn half_a_key_and_no_key_are_told_before_anything_is_asked() {
-        let half = opened("s3://b", &KEYS[..1], |_| {}).await.unwrap_err();
-        assert_eq!(half.kind(), crate::error::ErrorKind::Input);
-        assert!(
-            half.chain().contains("the environment gave no credentials"),
-            "{}",
-            half.chain()
-        );
-        let none = opened("s3://b", &[("AWS_EC2_METADATA_DISABLED", "true")], |_| {})
-            .await
-            .unwrap_err();
-        assert!(
-            none.chain().contains("no credentials for S3") && none.chain().contains("AWS_PROFILE"),
-            "{}",
-            none.chain()
         );
     }
 }

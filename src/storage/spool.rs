@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tempfile::{SpooledData, SpooledTempFile, spooled_tempfile_in};
 
 /// Up to this many bytes stay in memory.
-pub(super) const IN_MEMORY: usize = 4 << 20;
+pub(super) const IN_MEMORY: usize = 1 << 20;
 
 /// Bytes that are being written. The file behind many of them has no name, so that nothing is left of a process that dies.
 pub(super) struct Spool(SpooledTempFile);

@@ -154,16 +154,16 @@ impl Uploads {
             let answer = match sent {
                 Ok(answer) => answer,
                 Err(_) if again.wait().await => continue,
-                Err(cause) => return Err(unreadable(cause.without_url())),
+                Err(cause) => return Err(garbled(cause.without_url())),
             };
             let status = answer.status();
-            let text = answer.text().await.map_err(|cause| unreadable(cause.without_url()))?;
+            let text = answer.text().await.map_err(|cause| garbled(cause.without_url()))?;
             if status == StatusCode::OK {
-                let listing: Listing = quick_xml::de::from_str(&text).map_err(unreadable)?;
+                let listing: Listing = quick_xml::de::from_str(&text).map_err(garbled)?;
                 return Ok(listing.uploads);
             }
             if !status.is_server_error() || !again.wait().await {
-                return Err(unreadable(format!("status code: {status}: {text}")));
+                return Err(garbled(format!("status code: {status}: {text}")));
             }
         }
     }
@@ -195,7 +195,7 @@ fn client() -> Result<Client> {
     client.map_err(|cause| Error::internal("cannot make an HTTP client").caused_by(cause))
 }
 
-fn unreadable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {
+fn garbled(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {
     object_store::Error::Generic {
         store: "the list of uploads",
         source: cause.into(),

@@ -7,6 +7,7 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutPayload, PutResult};
 use tokio::sync::SemaphorePermit;
 
 use super::client::{Again, is_unanswered};
+use super::failure::failed;
 use super::look::Look;
 use super::{Content, Storage};
 use crate::crash::{Step, pass};
@@ -54,8 +55,8 @@ impl Storage {
     {
         let part = PART.max(bytes.div_ceil(PARTS));
         let _memory = self.memory_for(part * AT_ONCE as u64).await?;
-        let mut upload = match self.begin(to).await {
-            Ok(upload) => upload,
+        let (mut upload, twice) = match self.begin(to).await {
+            Ok(begun) => begun,
             Err(cause) => return Ok(Err(cause)),
         };
         pass(Step::UploadBegun);
@@ -67,8 +68,10 @@ impl Storage {
         };
         if let Ok(Some(look)) = look {
             let completed = look.guard(upload.complete()).await;
-            if completed.is_err() {
-                abort(upload.as_mut(), to).await;
+            match &completed {
+                Err(_) => abort(upload.as_mut(), to).await,
+                Ok(_) if twice => self.abort_others(to).await,
+                Ok(_) => {}
             }
             return Ok(completed.map(Some));
         }
@@ -77,18 +80,22 @@ impl Storage {
         Ok(sent.map(|()| None))
     }
 
-    /// Begins an upload. One that was begun without an answer is aborted: nobody would ever complete it.
-    async fn begin(&self, to: &Path) -> object_store::Result<Box<dyn MultipartUpload>> {
+    /// Begins an upload, and tells whether another one may have been begun without an answer.
+    async fn begin(&self, to: &Path) -> object_store::Result<(Box<dyn MultipartUpload>, bool)> {
         let mut again = Again::within(self.patience());
         loop {
             match self.store().put_multipart(to).await {
-                Err(cause) if is_unanswered(&cause) && again.wait().await => {
-                    if let Err(cause) = self.abort_uploads_of(to).await {
-                        tracing::debug!(path = %to, %cause, "an upload that may have been begun was not looked for");
-                    }
-                }
-                begun => return begun,
+                Err(cause) if is_unanswered(&cause) && again.wait().await => {}
+                begun => return begun.map(|upload| (upload, again.attempt() > 0)),
             }
+        }
+    }
+
+    /// Aborts what was begun without an answer; nobody would ever complete it. Ours is completed, and the table was ours just now.
+    async fn abort_others(&self, to: &Path) {
+        if let Err(cause) = self.abort_uploads_of(to).await {
+            let error = failed("list the unfinished uploads of", &self.place(to.as_ref()), cause);
+            tracing::debug!(error = %error.chain(), "an upload that may have been begun was not looked for");
         }
     }
 }
@@ -117,7 +124,7 @@ async fn send(upload: &mut dyn MultipartUpload, content: &Content, bytes: u64, p
             })?;
         at += chunk.len() as u64;
         if chunk.is_empty() {
-            break;
+            return Err(unreadable(std::io::ErrorKind::UnexpectedEof.into()));
         }
         in_flight.push(upload.put_part(PutPayload::from(chunk)));
     }
@@ -130,7 +137,8 @@ async fn send(upload: &mut dyn MultipartUpload, content: &Content, bytes: u64, p
 /// What cannot be aborted now costs room until the next run, or the bucket's own rule, removes it.
 async fn abort(upload: &mut dyn MultipartUpload, to: &Path) {
     if let Err(cause) = upload.abort().await {
-        tracing::debug!(path = %to, %cause, "an upload that came to nothing was not aborted");
+        let error = failed("abort the upload of", to.as_ref(), cause);
+        tracing::debug!(error = %error.chain(), "an upload that came to nothing was not aborted");
     }
 }
 

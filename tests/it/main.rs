@@ -20,6 +20,7 @@ mod rows;
 mod scan;
 mod secrets;
 mod set_aside;
+mod sql;
 mod storm;
 mod support;
 #[path = "../../src/storage/unreliable.rs"]
