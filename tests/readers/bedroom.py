@@ -98,8 +98,8 @@ class Sleeper:
     def _heals(self, changed: set[str], before: Snapshot) -> None:
         """A request that was on its way when the run fell asleep can still arrive.
 
-        Its condition keeps it from replacing anything. What it creates where the other run had removed something is in no
-        manifest, and the next run takes it away.
+        Its condition keeps it from replacing anything. What it creates where the other run had removed something is in
+        no manifest, and the next run takes it away.
         """
         assert not changed & before.keys(), f"changed by a run that had lost: {sorted(changed)}"
         assert not any(path.startswith("_") for path in changed), f"entered by a run that had lost: {sorted(changed)}"

