@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The only definition of green: format, lints, tests, docs, licences, campaigns, a little fuzzing, and the readers' tests.
+# The only definition of green: format, lints, tests, docs, licences, campaigns, a little fuzzing, real stores, and the readers' tests.
 # `scripts/check.sh quick` ends after the licences.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,6 +28,9 @@ if [ "${1:-}" != quick ]; then
 
   step "fuzz, briefly"
   scripts/fuzz.sh 15
+
+  step "stores: S3, Google Cloud Storage, Azure"
+  scripts/stores.sh cargo test --locked --test stores -- --ignored
 
   step "readers: DuckDB, Polars, Spark"
   # The binary that the tests were run with: its dependencies are optimised, and thin LTO would cost minutes.
