@@ -80,5 +80,6 @@ def assert_costs_what_has_changed(s3: Server, proxy: Proxy, sandbox: Sandbox, bi
     sandbox.advance("8d")
     changed = night()
     assert 30 <= len(changed.replaced) < 365
-    print(f"\n{len(changed.calls)} requests of {changed.bound}: {len(changed.replaced)} replaced, {len(changed.only_read)} only read")
+    told = f"{len(changed.replaced)} replaced, {len(changed.only_read)} only read"
+    print(f"\n{len(changed.calls)} requests of {changed.bound}: {told}")
     assert len(changed.calls) <= changed.bound, sorted(str(call) for call in changed.calls)
