@@ -154,7 +154,18 @@ impl Run {
             self.give_back(tables).await;
             return Err((Some(lane), refusal));
         }
+        self.sweep_uploads(&tables).await;
         Ok(tables)
+    }
+
+    /// Aborts what earlier runs have begun to send into these tables and never completed. Nobody sees it, but somebody pays for it.
+    async fn sweep_uploads(&self, tables: &[Option<Arc<Table>>]) {
+        let folders: Vec<&str> = tables.iter().flatten().map(|table| table.job.table.as_str()).collect();
+        match self.storage.abort_uploads_below(&folders).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!("aborted {count} unfinished uploads of earlier runs"),
+            Err(error) => tracing::debug!(error = %error.chain(), "unfinished uploads were not looked for"),
+        }
     }
 }
 

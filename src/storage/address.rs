@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::bucket::{azure, gcs, s3};
 use super::destination::{Destination, Place, Provider};
-use super::{azure, gcs, s3};
 use crate::error::{Error, Result};
 
 /// The place that a [`Destination`] names. It never holds a key.

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use super::answer::Answer;
+use super::bucket::answer::Answer;
 use crate::error::{Error, io_kind};
 
 /// `verb` of the object or folder at `place` failed: names the place and the remedy, and chains the cause.

@@ -10,32 +10,22 @@
 //!   fence is the condition of a put, and a last look at the claim before it.
 
 mod address;
-mod answer;
-mod azure;
-mod client;
-mod connect;
-mod credentials;
+mod bucket;
 mod destination;
 mod disk;
 mod failure;
-mod gcs;
 pub mod layout;
 mod look;
 mod objects;
 mod open;
 mod owner;
 mod probe;
-mod process;
-mod profile;
 mod publish;
 mod run_id;
-mod s3;
-mod s3_keys;
 mod spool;
 mod staged;
 mod staging;
 mod stored;
-mod unfinished;
 #[cfg(test)]
 #[expect(
     dead_code,

@@ -7,7 +7,7 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use super::Storage;
-use super::client::{Again, is_unanswered};
+use super::bucket::client::{Again, is_unanswered};
 use super::failure::failed;
 use crate::error::{Error, Result};
 

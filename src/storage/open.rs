@@ -12,12 +12,12 @@ use object_store::path::Path as Prefix;
 use object_store::prefix::PrefixStore;
 use tokio::sync::Semaphore;
 
+use super::bucket::unfinished::Uploads;
+use super::bucket::{azure, gcs, s3};
 use super::destination::{BucketPlace, Destination, Place, Provider};
 use super::disk::Disk;
 use super::failure::failed;
 use super::layout::MANIFEST;
-use super::unfinished::Uploads;
-use super::{azure, gcs, s3};
 use crate::error::Result;
 
 /// What a lake that was opened without settings may hold of an upload in memory.

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, PutResult, UpdateVersion};
 
-use super::answer::Answer;
-use super::client::{Again, is_unanswered};
+use super::bucket::answer::Answer;
+use super::bucket::client::{Again, is_unanswered};
 use super::disk::Leftover;
 use super::failure::failed;
 use super::look::{Look, has_aged};
@@ -86,7 +86,15 @@ impl Storage {
                 self.upload(content, staged.bytes(), &to, wanted).await?
             };
             let cause = match sent {
-                Ok(Some(stored)) => return Ok(Published::Done(described(&staged, &to, stored))),
+                Ok(Some((stored, look))) => {
+                    let info = described(&staged, &to, stored);
+                    // Absence is no fence against an heir that has removed what it found: who slept on the way looks back.
+                    let slept = *expected == Expected::Absent && look.check().is_err();
+                    if slept && !still_ours().await? && self.take_back(&info, &to).await {
+                        return Ok(Published::Conflict);
+                    }
+                    return Ok(Published::Done(info));
+                }
                 // What stands there may be our own, of an attempt that was given up for lost.
                 Ok(None) => {
                     return Ok(self
@@ -158,7 +166,7 @@ impl Storage {
             };
             match look.guard(self.store().delete(&location)).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => return Ok(Removed::Done),
-                Err(cause) if has_aged(&cause) && again.wait().await => {}
+                Err(cause) if may_pass(&cause) && again.wait().await => {}
                 Err(cause) if refused_for_good(&cause) => {
                     return Ok(Removed::Refused(failed("delete", &self.place(path), cause)));
                 }
@@ -209,7 +217,7 @@ impl Storage {
         to: &Path,
         expected: &Expected,
         last_look: impl FnOnce() -> G,
-    ) -> Result<object_store::Result<Option<PutResult>>>
+    ) -> Result<object_store::Result<Option<(PutResult, Look)>>>
     where
         G: Future<Output = Result<Option<Look>>>,
     {
@@ -222,7 +230,7 @@ impl Storage {
             return Ok(Ok(None));
         };
         let put = self.store().put_opts(to, bytes, mode(expected).into());
-        Ok(look.guard(put).await.map(Some))
+        Ok(look.guard(put).await.map(|stored| Some((stored, look))))
     }
 
     /// A lost answer is not a lost write: the client may also have sent it twice, and then the second one met the first.
@@ -248,6 +256,14 @@ impl Storage {
 }
 
 impl Storage {
+    /// Deletes what was created just now for somebody who had lost the table, unless it was replaced meanwhile; whether it is gone.
+    async fn take_back(&self, created: &ObjectInfo, to: &Path) -> bool {
+        match self.store().head(to).await {
+            Ok(meta) if meta.e_tag == created.etag => self.store().delete(to).await.is_ok(),
+            other => other.is_err(),
+        }
+    }
+
     /// What stands at `to` if it holds the very bytes of `staged`.
     async fn own(&self, staged: &FinishedObject, to: &Path) -> Option<ObjectInfo> {
         let found = self.fetch(to.as_ref()).await.ok().flatten()?;
@@ -283,6 +299,12 @@ fn mode(expected: &Expected) -> PutMode {
         }
         Expected::Any | Expected::Same(_) => PutMode::Overwrite,
     }
+}
+
+/// Whether a delete may succeed when it is sent again: the library does not look into the answers inside a batch.
+fn may_pass(cause: &StoreError) -> bool {
+    let busy = |answer: Answer| matches!(answer.status, 429 | 500..) && !answer.is_for_good();
+    has_aged(cause) || Answer::of(cause).is_some_and(busy)
 }
 
 /// Whether the store said that it will not, so that nothing was done.

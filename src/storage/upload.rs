@@ -6,7 +6,7 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload, PutResult};
 use tokio::sync::SemaphorePermit;
 
-use super::client::{Again, is_unanswered};
+use super::bucket::client::{Again, is_unanswered};
 use super::failure::failed;
 use super::look::Look;
 use super::{Content, Storage};
@@ -49,7 +49,7 @@ impl Storage {
         bytes: u64,
         to: &Path,
         last_look: impl FnOnce() -> G,
-    ) -> Result<object_store::Result<Option<PutResult>>>
+    ) -> Result<object_store::Result<Option<(PutResult, Look)>>>
     where
         G: Future<Output = Result<Option<Look>>>,
     {
@@ -73,7 +73,7 @@ impl Storage {
                 Ok(_) if twice => self.abort_others(to).await,
                 Ok(_) => {}
             }
-            return Ok(completed.map(Some));
+            return Ok(completed.map(|stored| Some((stored, look))));
         }
         abort(upload.as_mut(), to).await;
         look?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use object_store::Error as StoreError;
 
 use crate::error::Error;
-use crate::storage::answer::Answer;
+use crate::storage::bucket::answer::Answer;
 
 /// What stores say with 403 of a key or a clock, and not of a right.
 const ANOTHER_MATTER: [&str; 7] = [

@@ -5,28 +5,28 @@ use std::path::{Path, PathBuf};
 
 use configparser::ini::Ini;
 
-use super::destination::Destination;
 use crate::error::{Error, Result};
+use crate::storage::destination::Destination;
 
 /// What the files say of one profile.
 #[derive(Default, PartialEq, Eq)]
-pub(super) struct Profile {
-    pub(super) name: String,
-    pub(super) keys: Option<Keys>,
+pub(in crate::storage) struct Profile {
+    pub(in crate::storage) name: String,
+    pub(in crate::storage) keys: Option<Keys>,
     /// The command that prints keys. It may hold a password.
-    pub(super) process: Option<String>,
+    pub(in crate::storage) process: Option<String>,
     /// The setting by which AWS's own tools would get keys, where there are no others.
-    pub(super) elsewhere: Option<&'static str>,
-    pub(super) region: Option<String>,
-    pub(super) endpoint: Option<String>,
+    pub(in crate::storage) elsewhere: Option<&'static str>,
+    pub(in crate::storage) region: Option<String>,
+    pub(in crate::storage) endpoint: Option<String>,
 }
 
 /// Keys that stand in a file.
 #[derive(PartialEq, Eq)]
-pub(super) struct Keys {
-    pub(super) id: String,
-    pub(super) secret: String,
-    pub(super) token: Option<String>,
+pub(in crate::storage) struct Keys {
+    pub(in crate::storage) id: String,
+    pub(in crate::storage) secret: String,
+    pub(in crate::storage) token: Option<String>,
 }
 
 impl Profile {
@@ -35,7 +35,7 @@ impl Profile {
     /// # Errors
     ///
     /// Input: a file that cannot be read, and a named profile that is not there.
-    pub(super) fn read(destination: &Destination) -> Result<Option<Self>> {
+    pub(in crate::storage) fn read(destination: &Destination) -> Result<Option<Self>> {
         let named = Self::named(destination);
         let name = named.unwrap_or("default");
         let credentials = file(destination, "AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
@@ -66,7 +66,7 @@ impl Profile {
     }
 
     /// The name that the settings give, if any.
-    pub(super) fn named(destination: &Destination) -> Option<&str> {
+    pub(in crate::storage) fn named(destination: &Destination) -> Option<&str> {
         destination.profile.as_deref().or(destination.variable("AWS_PROFILE"))
     }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Who gives the credentials.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(in crate::storage) struct Origin {
     /// What it is called in messages.
     from: String,
     /// What it is when it gives none.
@@ -25,7 +25,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// One that a setting names.
-    pub(super) fn named(from: impl Into<String>) -> Self {
+    pub(in crate::storage) fn named(from: impl Into<String>) -> Self {
         Self {
             from: from.into(),
             failure: ErrorKind::Storage,
@@ -34,7 +34,7 @@ impl Origin {
     }
 
     /// The machine itself, asked because no setting names anybody.
-    pub(super) fn machine(from: &str) -> Self {
+    pub(in crate::storage) fn machine(from: &str) -> Self {
         Self {
             from: from.to_owned(),
             failure: ErrorKind::Input,
@@ -42,11 +42,11 @@ impl Origin {
         }
     }
 
-    pub(super) fn within(self, limit: Duration) -> Self {
+    pub(in crate::storage) fn within(self, limit: Duration) -> Self {
         Self { limit, ..self }
     }
 
-    pub(super) fn from(&self) -> &str {
+    pub(in crate::storage) fn from(&self) -> &str {
         &self.from
     }
 }
@@ -57,7 +57,7 @@ impl Origin {
 ///
 /// Input, when no setting names anybody and the machine has no credentials either, or when what is named can never work. Storage, when
 /// who is named, or a machine that has an identity, gives none this time: the same command may succeed later.
-pub(super) async fn prove<C: Send + Sync>(
+pub(in crate::storage) async fn prove<C: Send + Sync>(
     provider: &Arc<dyn CredentialProvider<Credential = C>>,
     origin: &Origin,
     remedy: &str,
@@ -101,7 +101,7 @@ fn repeats_an_answer(cause: &StoreError) -> bool {
 }
 
 /// `error`, with as much of its cause as can be told where some settings are secret: who parses a secret may repeat it.
-pub(super) fn without_secrets(error: Error, cause: StoreError) -> Error {
+pub(in crate::storage) fn without_secrets(error: Error, cause: StoreError) -> Error {
     if let Some(system) = links(&cause).find_map(|link| link.downcast_ref::<io::Error>()) {
         // What names the file may be the key itself, set in the wrong variable.
         return error.caused_by(match system.raw_os_error() {

@@ -7,10 +7,10 @@ use object_store::aws::{AmazonS3Builder, AwsCredentialProvider};
 
 use super::client::{brief, patient};
 use super::credentials::{Origin, prove, without_secrets};
-use super::destination::Destination;
 use super::process::{self, ProcessProvider};
 use super::profile::{Keys, Profile};
 use crate::error::{Error, Result};
+use crate::storage::destination::Destination;
 
 const NO_KEYS: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or let the machine have a role";
 const ID: &str = "AWS_ACCESS_KEY_ID";
@@ -34,7 +34,7 @@ enum Source {
 /// # Errors
 ///
 /// As for [`prove`]; Input too, for half a key and for a profile whose keys are left to AWS's tools.
-pub(super) async fn keys(
+pub(in crate::storage) async fn keys(
     builder: AmazonS3Builder,
     destination: &Destination,
     profile: Option<Profile>,
@@ -58,7 +58,7 @@ pub(super) async fn keys(
 }
 
 /// Whether the environment's keys go before those of `profile`.
-pub(super) fn in_environment(destination: &Destination, profile: Option<&Profile>) -> bool {
+pub(in crate::storage) fn in_environment(destination: &Destination, profile: Option<&Profile>) -> bool {
     let chosen = destination.profile.is_some()
         && profile.is_some_and(|profile| profile.keys.is_some() || profile.process.is_some());
     destination.variable(ID).is_some() && !chosen
@@ -161,7 +161,7 @@ fn with(builder: AmazonS3Builder, keys: Keys) -> AmazonS3Builder {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::storage::s3::tests::{KEYS, opened};
+    use crate::storage::bucket::s3::tests::{KEYS, opened};
 
     /// A file of profiles, and the variable that names it.
     fn profiles(text: &str) -> (tempfile::NamedTempFile, String) {

@@ -4,12 +4,12 @@ use object_store::ClientConfigKey;
 use object_store::azure::{AzureConfigKey as Key, MicrosoftAzure, MicrosoftAzureBuilder};
 use url::Url;
 
-use super::address::AzureAddress;
 use super::client::{brief, options, patient};
 use super::connect::Connector;
 use super::credentials::{Origin, prove, without_secrets};
-use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};
+use crate::storage::address::AzureAddress;
+use crate::storage::destination::{BucketPlace, Destination, endpoint};
 
 const ACCOUNT: &str = "AZURE_STORAGE_ACCOUNT_NAME";
 const NO_KEYS: &str = "set AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_TOKEN, or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, or let the machine have an identity";
@@ -27,7 +27,7 @@ const OURS: [Key; 4] = [
 /// # Errors
 ///
 /// As for [`prove`], and Input, naming the setting; nothing of the container itself was asked.
-pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<MicrosoftAzure> {
+pub(in crate::storage) async fn open(place: &BucketPlace, destination: &Destination) -> Result<MicrosoftAzure> {
     let account = account(place, destination)?;
     let mut builder = MicrosoftAzureBuilder::new()
         .with_client_options(options())
@@ -73,7 +73,7 @@ fn address(destination: &Destination) -> Result<Option<(Url, bool)>> {
 }
 
 /// Where the container is, for another program.
-pub(super) fn locate(place: &BucketPlace, destination: &Destination) -> Result<AzureAddress> {
+pub(in crate::storage) fn locate(place: &BucketPlace, destination: &Destination) -> Result<AzureAddress> {
     let by_key = [
         "AZURE_STORAGE_ACCOUNT_KEY",
         "AZURE_STORAGE_ACCESS_KEY",

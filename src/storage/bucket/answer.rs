@@ -14,11 +14,11 @@ const REDIRECT: &str = "redirect without LOCATION";
 
 /// A refusal in the store's own words.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(in crate::storage) struct Answer {
     /// The HTTP status.
-    pub(super) status: u16,
+    pub(in crate::storage) status: u16,
     /// Its name for what is wrong; empty when it gave none, as on HEAD.
-    pub(super) code: String,
+    pub(in crate::storage) code: String,
     /// Whether it is about one object of a request that was answered itself.
     inside: bool,
     phrase: String,
@@ -29,7 +29,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The refusal inside `cause`; `None` when the store did not answer at all.
-    pub(super) fn of(cause: &(dyn StdError + 'static)) -> Option<Self> {
+    pub(in crate::storage) fn of(cause: &(dyn StdError + 'static)) -> Option<Self> {
         let text = chain(cause);
         if let Some((_, inside)) = text.split_once(INSIDE) {
             return Self::inside(inside);
@@ -85,12 +85,12 @@ impl Answer {
 
     /// Whether the store will not do it however often it is asked. A conflict inside is no race: Azure says so of an object that a policy
     /// or a legal hold keeps.
-    pub(super) fn is_for_good(&self) -> bool {
+    pub(in crate::storage) fn is_for_good(&self) -> bool {
         matches!(self.status, 401 | 403 | 501) || (self.inside && self.status == 409)
     }
 
     /// The region that the bucket lies in, when that is what is wrong; empty when the store does not say which.
-    pub(super) fn region(&self) -> Option<&str> {
+    pub(in crate::storage) fn region(&self) -> Option<&str> {
         self.region.as_deref()
     }
 }

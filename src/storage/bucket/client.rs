@@ -7,20 +7,20 @@ use object_store::client::HttpError;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 
 /// Somebody who has credentials answers within this; where nobody listens nothing ever does.
-pub(super) const KNOCK: Duration = Duration::from_secs(5);
+pub(in crate::storage) const KNOCK: Duration = Duration::from_secs(5);
 
 /// A store answers a request, with the largest body that is put at once, within this.
-pub(super) const ANSWER: Duration = Duration::from_mins(2);
+pub(in crate::storage) const ANSWER: Duration = Duration::from_mins(2);
 
 /// Signatures of a repeated request age with it.
 const LONGEST: Duration = Duration::from_mins(3);
 
 /// Answers of the server's kind (5xx) that asking again does not change, and the statuses in whose place they are handed on:
 /// `object_store` would ask again for minutes.
-pub(super) const FINAL: [(u16, u16); 2] = [(501, 481), (507, 487)];
+pub(in crate::storage) const FINAL: [(u16, u16); 2] = [(501, 481), (507, 487)];
 
 /// How a service that hands out credentials is asked: once more after a failure, and no longer than a person waits.
-pub(super) fn brief() -> RetryConfig {
+pub(in crate::storage) fn brief() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig::default(),
         max_retries: 1,
@@ -29,7 +29,7 @@ pub(super) fn brief() -> RetryConfig {
 }
 
 /// How the store itself is asked: by time, not by a count.
-pub(super) fn patient(patience: Duration) -> RetryConfig {
+pub(in crate::storage) fn patient(patience: Duration) -> RetryConfig {
     RetryConfig {
         max_retries: 1_000,
         retry_timeout: patience.min(LONGEST),
@@ -38,7 +38,7 @@ pub(super) fn patient(patience: Duration) -> RetryConfig {
 }
 
 /// Large bodies take as long as they take, as long as they move.
-pub(super) fn options() -> ClientOptions {
+pub(in crate::storage) fn options() -> ClientOptions {
     ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(KNOCK)
@@ -46,13 +46,13 @@ pub(super) fn options() -> ClientOptions {
 }
 
 /// The status that the store answered, where `status` stands for it.
-pub(super) fn answered(status: u16) -> u16 {
+pub(in crate::storage) fn answered(status: u16) -> u16 {
     let stood_in = FINAL.into_iter().find(|(_, instead)| *instead == status);
     stood_in.map_or(status, |(status, _)| status)
 }
 
 /// Whether `cause` is a request of which nobody knows what became of it, because no answer came.
-pub(super) fn is_unanswered(cause: &(dyn StdError + 'static)) -> bool {
+pub(in crate::storage) fn is_unanswered(cause: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(cause);
     while let Some(error) = next {
         if error.is::<HttpError>() {
@@ -65,14 +65,14 @@ pub(super) fn is_unanswered(cause: &(dyn StdError + 'static)) -> bool {
 
 /// When a request that was not answered is sent again: not at once, and not for ever.
 #[derive(Debug)]
-pub(super) struct Again {
+pub(in crate::storage) struct Again {
     end: Instant,
     pause: Duration,
     attempt: u32,
 }
 
 impl Again {
-    pub(super) fn within(patience: Duration) -> Self {
+    pub(in crate::storage) fn within(patience: Duration) -> Self {
         Self {
             end: Instant::now() + patience.min(LONGEST),
             pause: Duration::from_millis(100),
@@ -81,12 +81,12 @@ impl Again {
     }
 
     /// How often it has been waited.
-    pub(super) fn attempt(&self) -> u32 {
+    pub(in crate::storage) fn attempt(&self) -> u32 {
         self.attempt
     }
 
     /// Waits; `false` when it has been long enough.
-    pub(super) async fn wait(&mut self) -> bool {
+    pub(in crate::storage) async fn wait(&mut self) -> bool {
         if Instant::now() + self.pause > self.end {
             return false;
         }

@@ -6,12 +6,12 @@ use object_store::ClientConfigKey;
 use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey as Key};
 use url::Url;
 
-use super::address::GcsAddress;
 use super::client::{brief, options, patient};
 use super::connect::Connector;
 use super::credentials::{Origin, prove, without_secrets};
-use super::destination::{BucketPlace, Destination, endpoint};
 use crate::error::{Error, Result};
+use crate::storage::address::GcsAddress;
+use crate::storage::destination::{BucketPlace, Destination, endpoint};
 
 const NO_KEYS: &str = "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run `gcloud auth application-default login`, or let the machine have a service account";
 const EMULATOR: &str = "STORAGE_EMULATOR_HOST";
@@ -27,7 +27,7 @@ const OURS: [Key; 3] = [Key::Bucket, Key::BaseUrl, Key::Client(ClientConfigKey::
 /// # Errors
 ///
 /// As for [`prove`], and Input, naming the setting; nothing of the bucket itself was asked.
-pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<GoogleCloudStorage> {
+pub(in crate::storage) async fn open(place: &BucketPlace, destination: &Destination) -> Result<GoogleCloudStorage> {
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_client_options(options())
         .with_http_connector(Connector::default())
@@ -56,7 +56,7 @@ pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Resu
 }
 
 /// Where the store is if not at Google's, and whether it speaks plain http.
-pub(super) fn base_url(destination: &Destination) -> Result<Option<(String, bool)>> {
+pub(in crate::storage) fn base_url(destination: &Destination) -> Result<Option<(String, bool)>> {
     let said = destination
         .endpoint
         .as_deref()
@@ -81,7 +81,7 @@ pub(super) fn base_url(destination: &Destination) -> Result<Option<(String, bool
 }
 
 /// Where the bucket is, for another program.
-pub(super) fn locate(place: &BucketPlace, destination: &Destination) -> Result<GcsAddress> {
+pub(in crate::storage) fn locate(place: &BucketPlace, destination: &Destination) -> Result<GcsAddress> {
     let url = base_url(destination)?.and_then(|(url, _)| Url::parse(&url).ok());
     Ok(GcsAddress {
         bucket: place.bucket.clone(),

@@ -12,10 +12,11 @@ use serde::Deserialize;
 use url::Url;
 
 use super::client::{ANSWER, Again, KNOCK};
-use super::destination::{BucketPlace, Destination};
-use super::failure::failed;
-use super::{Storage, gcs};
+use super::gcs;
 use crate::error::{Error, Result};
+use crate::storage::Storage;
+use crate::storage::destination::{BucketPlace, Destination};
+use crate::storage::failure::failed;
 
 /// How long the address of a list of uploads is good for.
 const VALID: Duration = Duration::from_mins(5);
@@ -24,7 +25,7 @@ const VALID: Duration = Duration::from_mins(5);
 const LISTS: usize = 100;
 
 /// Lists and aborts the uploads of a bucket, which `object_store` cannot.
-pub(super) struct Uploads {
+pub(in crate::storage) struct Uploads {
     store: Store,
     prefix: Path,
     client: Client,
@@ -65,11 +66,30 @@ impl Storage {
     }
 
     /// Aborts every upload of the object at `path`; how many.
-    pub(super) async fn abort_uploads_of(&self, path: &Path) -> object_store::Result<usize> {
+    pub(in crate::storage) async fn abort_uploads_of(&self, path: &Path) -> object_store::Result<usize> {
         match self.uploads() {
             Some(uploads) => uploads.abort(path.as_ref()).await,
             None => Ok(0),
         }
+    }
+
+    /// Aborts every unfinished upload below one of `folders`; how many. One request for all of them when there is none.
+    ///
+    /// # Errors
+    ///
+    /// Storage, when they cannot be listed.
+    pub async fn abort_uploads_below(&self, folders: &[&str]) -> Result<usize> {
+        let Some(uploads) = self.uploads() else { return Ok(0) };
+        let found = uploads.list("").await;
+        let found = found.map_err(|cause| failed("list the unfinished uploads of", &self.place(""), cause))?;
+        let mut aborted = 0;
+        for folder in folders {
+            let below = uploads.full(&format!("{folder}/"));
+            if found.iter().any(|upload| upload.key.starts_with(&below)) {
+                aborted += self.abort_uploads(folder).await?;
+            }
+        }
+        Ok(aborted)
     }
 
     /// How many uploads were begun below `folder` and not completed; `None` where a store keeps none.
@@ -89,7 +109,7 @@ impl Uploads {
     /// # Errors
     ///
     /// Internal, when no client can be made.
-    pub(super) fn s3(store: AmazonS3, place: &BucketPlace, destination: &Destination) -> Result<Self> {
+    pub(in crate::storage) fn s3(store: AmazonS3, place: &BucketPlace, destination: &Destination) -> Result<Self> {
         Ok(Self {
             store: Store::S3(store),
             prefix: place.prefix.clone(),
@@ -101,7 +121,11 @@ impl Uploads {
     /// # Errors
     ///
     /// Input, for an address that is none; Internal, when no client can be made.
-    pub(super) fn gcs(store: GoogleCloudStorage, place: &BucketPlace, destination: &Destination) -> Result<Self> {
+    pub(in crate::storage) fn gcs(
+        store: GoogleCloudStorage,
+        place: &BucketPlace,
+        destination: &Destination,
+    ) -> Result<Self> {
         let base = gcs::base_url(destination)?.map_or("https://storage.googleapis.com".to_owned(), |(url, _)| url);
         let bucket = format!("{}/{}", base.trim_end_matches('/'), place.bucket);
         let bucket =
@@ -143,11 +167,16 @@ impl Uploads {
         }
     }
 
+    /// A path of the lake as the bucket's key.
+    fn full(&self, path: &str) -> String {
+        match self.prefix.as_ref() {
+            "" => path.to_owned(),
+            lake => format!("{lake}/{path}"),
+        }
+    }
+
     async fn list(&self, start: &str) -> object_store::Result<Vec<Upload>> {
-        let prefix = match self.prefix.as_ref() {
-            "" => start.to_owned(),
-            lake => format!("{lake}/{start}"),
-        };
+        let prefix = self.full(start);
         let mut again = Again::within(self.patience);
         loop {
             let sent = self.request(&prefix).await?.send().await;

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::error::{Error, Result};
 
 /// A program answers within this, or it is ended: signing in anew on a cold machine takes seconds.
-pub(super) const LIMIT: Duration = Duration::from_secs(30);
+pub(in crate::storage) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Keys are asked for again when they have less than this left.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_mins(1);
 const SAID: usize = 500;
 
 /// Asks a program for keys, and again before they end. Nobody waits for it whose keys still hold, but the one who asks.
-pub(super) struct ProcessProvider {
+pub(in crate::storage) struct ProcessProvider {
     profile: String,
     command: String,
     limit: Duration,
@@ -108,7 +108,7 @@ impl CredentialProvider for ProcessProvider {
 
 impl ProcessProvider {
     /// `profile` stands for the command in messages.
-    pub(super) fn new(profile: String, command: String) -> Self {
+    pub(in crate::storage) fn new(profile: String, command: String) -> Self {
         Self {
             profile,
             command,

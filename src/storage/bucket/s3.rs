@@ -3,14 +3,14 @@
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key, resolve_bucket_region};
 use object_store::{ClientConfigKey, ClientOptions};
 
-use super::address::{ProfileName, S3Address};
 use super::client::{options, patient};
 use super::connect::Connector;
 use super::credentials::without_secrets;
-use super::destination::{BucketPlace, Destination, endpoint};
 use super::profile::Profile;
 use super::s3_keys::{in_environment, keys};
 use crate::error::{Error, Result};
+use crate::storage::address::{ProfileName, S3Address};
+use crate::storage::destination::{BucketPlace, Destination, endpoint};
 
 /// Settings of the environment that would change what a run relies on, or that are decided here.
 const OURS: [Key; 12] = [
@@ -33,7 +33,7 @@ const OURS: [Key; 12] = [
 /// # Errors
 ///
 /// As for [`keys`], and Input, naming the setting; nothing of the bucket itself was asked.
-pub(super) async fn open(place: &BucketPlace, destination: &Destination) -> Result<AmazonS3> {
+pub(in crate::storage) async fn open(place: &BucketPlace, destination: &Destination) -> Result<AmazonS3> {
     let profile = profile(destination)?;
     let (builder, elsewhere) = reached(place, destination, profile.as_ref())?;
     let region = region(destination, profile.as_ref());
@@ -126,7 +126,7 @@ async fn region_of(place: &BucketPlace, elsewhere: bool) -> Result<String> {
 }
 
 /// Where the bucket is, for another program.
-pub(super) async fn locate(place: &BucketPlace, destination: &Destination) -> Result<S3Address> {
+pub(in crate::storage) async fn locate(place: &BucketPlace, destination: &Destination) -> Result<S3Address> {
     let profile = profile(destination)?;
     let address = address(destination, profile.as_ref())?;
     let endpoint = address.map(|(setting, text)| endpoint(&setting, &text)).transpose()?;
@@ -184,7 +184,7 @@ async fn find_region(place: &BucketPlace) -> Result<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::storage) mod tests {
     use super::*;
     use crate::storage::destination::Place;
 

@@ -8,11 +8,11 @@ use object_store::client::{
 use reqwest::StatusCode;
 
 use super::client::FINAL;
-use super::look::Look;
+use crate::storage::look::Look;
 
 /// Connects as `object_store` does.
 #[derive(Debug, Default)]
-pub(super) struct Connector(ReqwestConnector);
+pub(in crate::storage) struct Connector(ReqwestConnector);
 
 #[derive(Debug)]
 struct Client(HttpClient);
@@ -46,7 +46,7 @@ mod tests {
     use object_store::client::HttpResponseBody;
 
     use super::*;
-    use crate::storage::client::answered;
+    use crate::storage::bucket::client::answered;
 
     #[derive(Debug)]
     struct Answers(u16);
