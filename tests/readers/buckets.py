@@ -47,8 +47,12 @@ class BucketExporter(Exporter):
         return self.place.download(self.lake)
 
     def left(self) -> list[str]:
-        """Uploads that nobody completed, and what belongs on a disk only."""
-        return [*self.place.uploads(), *self.place.keys("_staging/")]
+        """Uploads that nobody completed, and what belongs on a disk only.
+
+        Azure knows no uploads, only blocks that nobody has put together, and forgets them by itself: nothing can be swept.
+        """
+        uploads = [] if self.place.scheme == "az" else self.place.uploads()
+        return [*uploads, *self.place.keys("_staging/")]
 
     def discard(self) -> None:
         """Remove the copy and every object."""
