@@ -49,7 +49,7 @@ class BucketExporter(Exporter):
     def left(self) -> list[str]:
         """Uploads that nobody completed, and what belongs on a disk only.
 
-        Azure knows no uploads, only blocks that nobody has put together, and forgets them by itself: nothing can be swept.
+        Azure knows no uploads, only blocks that nobody has put together, and forgets them by itself.
         """
         uploads = [] if self.place.scheme == "az" else self.place.uploads()
         return [*uploads, *self.place.keys("_staging/")]
