@@ -86,15 +86,7 @@ impl Storage {
                 self.upload(content, staged.bytes(), &to, wanted).await?
             };
             let cause = match sent {
-                Ok(Some((stored, look))) => {
-                    let info = described(&staged, &to, stored);
-                    // Absence is no fence against an heir that has removed what it found: who slept on the way looks back.
-                    let slept = *expected == Expected::Absent && look.check().is_err();
-                    if slept && !still_ours().await? && self.take_back(&info, &to).await {
-                        return Ok(Published::Conflict);
-                    }
-                    return Ok(Published::Done(info));
-                }
+                Ok(Some(stored)) => return Ok(Published::Done(described(&staged, &to, stored))),
                 // What stands there may be our own, of an attempt that was given up for lost.
                 Ok(None) => {
                     return Ok(self
@@ -217,7 +209,7 @@ impl Storage {
         to: &Path,
         expected: &Expected,
         last_look: impl FnOnce() -> G,
-    ) -> Result<object_store::Result<Option<(PutResult, Look)>>>
+    ) -> Result<object_store::Result<Option<PutResult>>>
     where
         G: Future<Output = Result<Option<Look>>>,
     {
@@ -230,7 +222,7 @@ impl Storage {
             return Ok(Ok(None));
         };
         let put = self.store().put_opts(to, bytes, mode(expected).into());
-        Ok(look.guard(put).await.map(|stored| Some((stored, look))))
+        Ok(look.guard(put).await.map(Some))
     }
 
     /// A lost answer is not a lost write: the client may also have sent it twice, and then the second one met the first.
@@ -256,14 +248,6 @@ impl Storage {
 }
 
 impl Storage {
-    /// Deletes what was created just now for somebody who had lost the table, unless it was replaced meanwhile; whether it is gone.
-    async fn take_back(&self, created: &ObjectInfo, to: &Path) -> bool {
-        match self.store().head(to).await {
-            Ok(meta) if meta.e_tag == created.etag => self.store().delete(to).await.is_ok(),
-            other => other.is_err(),
-        }
-    }
-
     /// What stands at `to` if it holds the very bytes of `staged`.
     async fn own(&self, staged: &FinishedObject, to: &Path) -> Option<ObjectInfo> {
         let found = self.fetch(to.as_ref()).await.ok().flatten()?;

@@ -49,7 +49,7 @@ impl Storage {
         bytes: u64,
         to: &Path,
         last_look: impl FnOnce() -> G,
-    ) -> Result<object_store::Result<Option<(PutResult, Look)>>>
+    ) -> Result<object_store::Result<Option<PutResult>>>
     where
         G: Future<Output = Result<Option<Look>>>,
     {
@@ -73,7 +73,7 @@ impl Storage {
                 Ok(_) if twice => self.abort_others(to).await,
                 Ok(_) => {}
             }
-            return Ok(completed.map(|stored| Some((stored, look))));
+            return Ok(completed.map(Some));
         }
         abort(upload.as_mut(), to).await;
         look?;
