@@ -85,8 +85,11 @@ def test_who_sleeps_before_its_claim_goes_on(step: str, bedroom: Bedrooms, tmp_p
 
 @pytest.mark.parametrize("step", ACROSS_PRUNING)
 def test_pruned_versions_do_not_let_a_sleeper_win(step: str, bedroom: Bedrooms, tmp_path: Path) -> None:
-    """The number that it would take next is free again, and it does not stay taken."""
-    sleeper = bedroom(step).fall_asleep(step, tmp_path / "lake", {}, AT.get(step, 1))
+    """The number that it would take next is free again, and it does not stay taken.
+
+    Versions are pruned after a week, which is longer than a lease: where they are made old, the lease is made short.
+    """
+    sleeper = bedroom(step).fall_asleep(step, tmp_path / "lake", LEASE, AT.get(step, 1))
     lake = sleeper.exporter.lake
     slept = {table: version_files(lake, table)[-1] for table in tables_of(lake)}
     sleeper.exporter.run("--take-over").expect(COMPLETE, GAPS)
@@ -94,6 +97,7 @@ def test_pruned_versions_do_not_let_a_sleeper_win(step: str, bedroom: Bedrooms, 
     sleeper.exporter.run().expect(COMPLETE, GAPS)
     oldest = {table: version_files(lake, table)[0] for table in slept}
     assert all(oldest[table] > newest for table, newest in slept.items()), "nothing was pruned"
+    time.sleep(LEASE_SECONDS)
     sleeper.wakes_too_late(HELD)
 
 
