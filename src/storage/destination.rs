@@ -27,7 +27,7 @@ pub struct Destination {
     pub path_style: Option<bool>,
     /// The section of the AWS profile files that holds the keys.
     pub profile: Option<String>,
-    /// What the environment says to the stores; see [`VARIABLES`].
+    /// What the environment says to the stores; see [`Destination::variables`].
     pub environment: BTreeMap<String, String>,
     /// The bytes that objects on their way into a bucket may take in memory.
     pub memory: u64,

@@ -114,7 +114,8 @@ impl Uploads {
             store: Store::S3(store),
             prefix: place.prefix.clone(),
             client: client()?,
-            patience: destination.patience,
+            // They are looked for beside what a run is there for, and what stays is found by the next one.
+            patience: destination.patience.min(KNOCK),
         })
     }
 
@@ -134,7 +135,8 @@ impl Uploads {
             store: Store::Gcs { store, bucket },
             prefix: place.prefix.clone(),
             client: client()?,
-            patience: destination.patience,
+            // They are looked for beside what a run is there for, and what stays is found by the next one.
+            patience: destination.patience.min(KNOCK),
         })
     }
 
@@ -191,7 +193,8 @@ impl Uploads {
                 let listing: Listing = quick_xml::de::from_str(&text).map_err(garbled)?;
                 return Ok(listing.uploads);
             }
-            if !status.is_server_error() || !again.wait().await {
+            let passing = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
+            if !passing || !again.wait().await {
                 return Err(garbled(format!("status code: {status}: {text}")));
             }
         }
