@@ -153,49 +153,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn create_never_replaces() {
-        let (_home, lakes) = lakes();
-        for lake in lakes {
-            assert_eq!(
-                lake.create("a/b.json", Bytes::from("one")).await.unwrap(),
-                Created::Done
-            );
-            assert_eq!(
-                lake.create("a/b.json", Bytes::from("two")).await.unwrap(),
-                Created::Exists
-            );
-            assert_eq!(lake.get("a/b.json").await.unwrap().unwrap(), "one");
-            let info = lake.head("a/b.json").await.unwrap().unwrap();
-            assert_eq!((info.path.as_str(), info.bytes), ("a/b.json", 3));
-            assert!(info.etag.is_some() && info.modified.is_some());
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_missing_is_no_error() {
-        let (_home, lakes) = lakes();
-        for lake in lakes {
-            assert_eq!(lake.get("a/b").await.unwrap(), None);
-            assert_eq!(lake.head("a/b").await.unwrap(), None);
-            assert_eq!(lake.list("a").await.unwrap(), []);
-            lake.delete("a/b").await.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn lists_are_sorted_and_keep_to_whole_segments() {
-        let (_home, lakes) = lakes();
-        for lake in lakes {
-            for path in ["t/2", "t/1", "t/d/0", "t2/1"] {
-                lake.create(path, Bytes::from("x")).await.unwrap();
-            }
-            let paths = |infos: Vec<ObjectInfo>| infos.into_iter().map(|i| i.path).collect::<Vec<_>>();
-            assert_eq!(paths(lake.list("t").await.unwrap()), ["t/1", "t/2", "t/d/0"]);
-            assert_eq!(paths(lake.list_after("t", "t/1").await.unwrap()), ["t/2", "t/d/0"]);
-        }
-    }
-
-    #[tokio::test]
     async fn a_path_out_of_the_lake_is_refused() {
         let (_home, lakes) = lakes();
         for lake in lakes {

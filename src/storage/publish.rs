@@ -1,4 +1,4 @@
-//! The only two ways in which data changes: an object is put in place whole, or taken away.
+//! One of the two ways in which data changes: an object is put in place whole. The other is to take it away.
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -11,9 +11,9 @@ use super::failure::failed;
 use super::look::{Look, has_aged};
 use super::staged::Body;
 use super::upload::unreadable;
-use super::{Content, FinishedObject, ObjectInfo, RunId, Storage};
+use super::{Content, FinishedObject, ObjectInfo, Storage};
 use crate::crash::{Step, pass};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What must stand at a path for a publication to replace it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,17 +33,6 @@ pub enum Published {
     Done(ObjectInfo),
     /// Something else stands there than was expected, or the run was fenced off: look at the claim, read again, merge again.
     Conflict,
-}
-
-/// How a fenced removal ended.
-#[derive(Debug)]
-pub enum Removed {
-    /// Nothing stands there any more.
-    Done,
-    /// The run was fenced off; nothing was touched.
-    Conflict,
-    /// The credentials may write and not delete; the object stands.
-    Refused(Error),
 }
 
 impl Storage {
@@ -131,39 +120,6 @@ impl Storage {
             Ok(_) => Ok(false),
             Err(StoreError::Precondition { .. }) => Ok(true),
             Err(cause) => Err(failed("write", &self.place(path), cause)),
-        }
-    }
-
-    /// Removes an object for good unless `run` was fenced off; one that is missing is fine.
-    ///
-    /// A bucket has no conditional delete: `still_ours` is asked just before.
-    pub async fn remove<G>(&self, run: &RunId, path: &str, still_ours: impl Fn() -> G) -> Result<Removed>
-    where
-        G: Future<Output = Result<bool>>,
-    {
-        let location = self.locate(path)?;
-        let (run, object) = (run.clone(), path.to_owned());
-        let withdrawn = self
-            .on_disk("delete", path, move |disk| disk.withdraw(&run, &object))
-            .await?;
-        match withdrawn {
-            Some(true) => return Ok(Removed::Done),
-            Some(false) => return Ok(Removed::Conflict),
-            None => {}
-        }
-        let mut again = Again::within(self.patience());
-        loop {
-            let Some(look) = Look::take(&still_ours, again.attempt()).await? else {
-                return Ok(Removed::Conflict);
-            };
-            match look.guard(self.store().delete(&location)).await {
-                Ok(()) | Err(StoreError::NotFound { .. }) => return Ok(Removed::Done),
-                Err(cause) if may_pass(&cause) && again.wait().await => {}
-                Err(cause) if refused_for_good(&cause) => {
-                    return Ok(Removed::Refused(failed("delete", &self.place(path), cause)));
-                }
-                Err(cause) => return Err(failed("delete", &self.place(path), cause)),
-            }
         }
     }
 
@@ -285,14 +241,8 @@ fn mode(expected: &Expected) -> PutMode {
     }
 }
 
-/// Whether a delete may succeed when it is sent again: the library does not look into the answers inside a batch.
-fn may_pass(cause: &StoreError) -> bool {
-    let busy = |answer: Answer| matches!(answer.status, 429 | 500..) && !answer.is_for_good();
-    has_aged(cause) || Answer::of(cause).is_some_and(busy)
-}
-
 /// Whether the store said that it will not, so that nothing was done.
-fn refused_for_good(cause: &StoreError) -> bool {
+pub(super) fn refused_for_good(cause: &StoreError) -> bool {
     let kind = matches!(
         cause,
         StoreError::PermissionDenied { .. }
@@ -321,8 +271,8 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::storage::Owner;
     use crate::storage::unreliable::{Fault, Unreliable};
+    use crate::storage::{Owner, Removed, RunId};
 
     const PATH: &str = "t/date=2026-11-22/part-0.parquet";
 
@@ -445,20 +395,5 @@ mod tests {
         let error = lake.stage(&run).err().unwrap();
         assert_eq!(error.kind(), crate::error::ErrorKind::Held);
         assert!(!home.path().join("_staging/r/objects").exists());
-    }
-
-    #[tokio::test]
-    async fn removing_takes_an_empty_partition_folder_along() {
-        let run: RunId = "r".parse().unwrap();
-        let (home, lakes) = lakes(&run).await;
-        for lake in lakes {
-            lake.publish(finished(&lake, &run, "x"), PATH, &Expected::Absent, ours)
-                .await
-                .unwrap();
-            assert!(matches!(lake.remove(&run, PATH, ours).await, Ok(Removed::Done)));
-            assert!(matches!(lake.remove(&run, PATH, ours).await, Ok(Removed::Done)));
-            assert_eq!(lake.head(PATH).await.unwrap(), None);
-        }
-        assert!(!home.path().join("t/date=2026-11-22").exists());
     }
 }
