@@ -9,6 +9,11 @@ step() { printf '\n== %s\n' "$*"; }
 step "format"
 cargo fmt --check
 
+if [ "${1:-}" != quick ]; then
+  step "tools"
+  scripts/tools.sh
+fi
+
 step "clippy"
 cargo clippy --locked --all-targets -- -D warnings
 

@@ -40,9 +40,12 @@ for name in ("aws", "azure", "httpfs"):
 once "$httpfs_requirements" "$httpfs/requirements.sha256" install_httpfs
 
 stores=tests/stores
+install_stores() {
+  # Not `--prefix`: that moves npm's global settings too, a machine's certificates among them.
+  (cd "$stores" && npm ci --loglevel error --no-audit --no-fund --ignore-scripts)
+}
 if command -v npm >/dev/null; then
-  once "$stores/package-lock.json" "$stores/node_modules/lock.sha256" \
-    npm --prefix "$stores" ci --silent --no-audit --no-fund --ignore-scripts
+  once "$stores/package-lock.json" "$stores/node_modules/lock.sha256" install_stores
 else
   echo "npm is not installed: what needs Azure's emulator will fail; install Node.js 20 or later" >&2
 fi
