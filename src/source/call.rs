@@ -77,7 +77,7 @@ impl<'a> Call<'a> {
 
     /// Pays for an attempt and enters it.
     async fn begin(&mut self) -> (Instant, u64) {
-        let granted = self.inner.limiter.acquire().await;
+        let granted = self.inner.limiter.acquire(self.meter.queue()).await;
         self.patience.attempt(granted);
         self.meter.count(self.sequence.is_some());
         let counter = &self.inner.sequence;

@@ -18,14 +18,21 @@ const ROUNDING: f64 = 1e-9;
 /// A timer cannot tell shorter waits apart.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// A token bucket: `rate` tokens a second, as many as come in 0.8 seconds saved up (one at least), handed out first come
-/// first served.
+/// A token bucket: `rate` tokens a second, as many as come in 0.8 seconds saved up (one at least), handed out to the queues
+/// in turn.
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// Fair: whoever waits longest is the next to hold it, and whoever stops waiting leaves the queue.
+    /// Fair: whoever waits longest is the next to hold it, and whoever stops waiting leaves it.
     turn: tokio::sync::Mutex<()>,
     bucket: Mutex<Bucket>,
 }
+
+/// Where the requests of one stream wait, first come first served.
+///
+/// Only its first one waits at the limiter, so that each stream gets a token in turn: a single chain of pages has as good a
+/// share as a hundred, and what it leaves is theirs.
+#[derive(Debug, Default)]
+pub struct Queue(tokio::sync::Mutex<()>);
 
 #[derive(Debug)]
 struct Bucket {
@@ -56,8 +63,9 @@ impl RateLimiter {
         }
     }
 
-    /// Waits for a token and tells when it was granted, for [`RateLimiter::slow_down`].
-    pub async fn acquire(&self) -> Instant {
+    /// Waits in `queue` for a token and tells when it was granted, for [`RateLimiter::slow_down`].
+    pub async fn acquire(&self, queue: &Queue) -> Instant {
+        let _first = queue.0.lock().await;
         let _turn = self.turn.lock().await;
         loop {
             let now = Instant::now();
@@ -144,7 +152,8 @@ mod tests {
     /// When each of `count` requests, all waiting at once, was granted.
     async fn grants(limiter: &Arc<RateLimiter>, count: usize) -> Vec<Duration> {
         let start = Instant::now();
-        let waiting = (0..count).map(|_| limiter.acquire());
+        let queue = Queue::default();
+        let waiting = (0..count).map(|_| limiter.acquire(&queue));
         let granted = futures::future::join_all(waiting).await;
         granted.into_iter().map(|at| at - start).collect()
     }
@@ -193,20 +202,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_rate_without_a_second_request_in_this_age_still_grants_the_first() {
         let limiter = RateLimiter::new(f64::MIN_POSITIVE);
-        limiter.acquire().await;
-        let second = tokio::time::timeout(Duration::from_secs(86_400), limiter.acquire()).await;
+        limiter.acquire(&Queue::default()).await;
+        let second = tokio::time::timeout(Duration::from_secs(86_400), limiter.acquire(&Queue::default())).await;
         assert!(second.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn first_come_first_served() {
         let limiter = Arc::new(RateLimiter::new(10.0));
+        let queue = Arc::new(Queue::default());
         let order = Arc::new(Mutex::new(Vec::new()));
         let tasks: Vec<_> = (0..40)
             .map(|number| {
-                let (limiter, order) = (limiter.clone(), order.clone());
+                let (limiter, queue, order) = (limiter.clone(), queue.clone(), order.clone());
                 tokio::spawn(async move {
-                    limiter.acquire().await;
+                    limiter.acquire(&queue).await;
                     order.lock().unwrap().push(number);
                 })
             })
@@ -216,20 +226,42 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_chain_beside_many_gets_every_other_token() {
+        let limiter = Arc::new(RateLimiter::new(10.0));
+        let crowd = Queue::default();
+        let many = futures::future::join_all((0..200).map(|_| limiter.acquire(&crowd)));
+        let chain = async {
+            let queue = Queue::default();
+            for _ in 0..40 {
+                limiter.acquire(&queue).await;
+                sleep(Duration::from_millis(90)).await;
+            }
+            Instant::now()
+        };
+        let start = Instant::now();
+        let (granted, ended) = tokio::join!(many, chain);
+        let seconds = (ended - start).as_secs_f64();
+        assert!((7.0..8.5).contains(&seconds), "40 of 80 tokens took {seconds} s");
+        let beside = granted.iter().filter(|at| **at <= ended).count();
+        assert!((40..=50).contains(&beside), "{beside} of the others went beside it");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_stops_waiting_leaves_the_queue_and_takes_no_token() {
         let limiter = Arc::new(RateLimiter::new(1.0));
-        limiter.acquire().await;
+        limiter.acquire(&Queue::default()).await;
         let start = Instant::now();
-        let gave_up = tokio::time::timeout(Duration::from_millis(500), limiter.acquire()).await;
+        let queue = Queue::default();
+        let gave_up = tokio::time::timeout(Duration::from_millis(500), limiter.acquire(&queue)).await;
         assert!(gave_up.is_err());
-        limiter.acquire().await;
+        limiter.acquire(&queue).await;
         assert_eq!(start.elapsed().as_millis() / 10, 100);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_holds_everybody_back_then_the_rate_recovers() {
         let limiter = Arc::new(RateLimiter::new(10.0));
-        let granted = limiter.acquire().await;
+        let granted = limiter.acquire(&Queue::default()).await;
         limiter.slow_down(granted, Some(Duration::from_secs(2)));
         let after = grants(&limiter, 100).await;
         assert!(after[0] >= Duration::from_secs(2));
@@ -244,13 +276,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn refusals_of_one_burst_halve_the_rate_once() {
         let limiter = Arc::new(RateLimiter::new(10.0));
-        let granted = limiter.acquire().await;
+        let granted = limiter.acquire(&Queue::default()).await;
         sleep(Duration::from_millis(50)).await;
         for _ in 0..8 {
             limiter.slow_down(granted, None);
         }
         assert!((limiter.bucket().rate - 5.0).abs() < 1e-6);
-        let later = limiter.acquire().await;
+        let later = limiter.acquire(&Queue::default()).await;
         limiter.slow_down(later, None);
         assert!(limiter.bucket().rate < 3.0);
     }

@@ -1,9 +1,11 @@
-//! How much was asked, for reports.
+//! How much was asked, for reports, and where its requests wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts of one stream; clones count together.
+use super::limiter::Queue;
+
+/// One stream's share of the requests; clones count, and wait, together.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Counts>);
 
@@ -11,6 +13,7 @@ pub struct Meter(Arc<Counts>);
 struct Counts {
     requests: AtomicU64,
     retries: AtomicU64,
+    queue: Queue,
 }
 
 impl Meter {
@@ -22,6 +25,11 @@ impl Meter {
     /// How many of them asked for something that had been asked for before.
     pub fn retries(&self) -> u64 {
         self.0.retries.load(Ordering::Relaxed)
+    }
+
+    /// Where the stream's requests wait for the limiter.
+    pub(super) fn queue(&self) -> &Queue {
+        &self.0.queue
     }
 
     pub(super) fn count(&self, retry: bool) {
