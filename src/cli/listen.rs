@@ -89,7 +89,7 @@ impl Lane {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = self.rows as f64 / seconds;
         let left = match self.units {
-            Some(units) => format!(", {}/{units} windows", self.done),
+            Some(units) => format!(", {}/{units} days", self.done),
             None => String::new(),
         };
         format!("{} rows, {rate:.0}/s, {} requests{left}", self.rows, self.requests)
@@ -102,6 +102,7 @@ fn line(lanes: &mut BTreeMap<String, Lane>, event: &RunEvent) -> Option<String> 
             lanes.insert(stream.clone(), Lane::new(*units));
             None
         }
+        RunEvent::Expected { .. } => None,
         RunEvent::Page { stream, rows, requests } => {
             let lane = lanes.get_mut(stream)?;
             lane.page(*rows, *requests);
@@ -111,9 +112,9 @@ fn line(lanes: &mut BTreeMap<String, Lane>, event: &RunEvent) -> Option<String> 
             lane.told = Instant::now();
             Some(format!("{stream}: {}", lane.text()))
         }
-        RunEvent::Committed { stream, what } => {
+        RunEvent::Committed { stream, what, units } => {
             let lane = lanes.get_mut(stream)?;
-            lane.done += 1;
+            lane.done += units;
             (lane.units.is_some_and(|units| units > 1)).then(|| format!("{stream}: committed {what}"))
         }
         RunEvent::Notice { stream, text } => Some(format!("{stream}: {text}")),
@@ -127,8 +128,9 @@ fn line(lanes: &mut BTreeMap<String, Lane>, event: &RunEvent) -> Option<String> 
 fn log(run: &str, event: &RunEvent) {
     match event {
         RunEvent::Started { stream, units } => tracing::info!(run, stream, ?units, "started"),
+        RunEvent::Expected { stream, requests } => tracing::info!(run, stream, requests, "expected"),
         RunEvent::Page { stream, rows, requests } => tracing::debug!(run, stream, rows, requests, "page"),
-        RunEvent::Committed { stream, what } => tracing::info!(run, stream, what, "committed"),
+        RunEvent::Committed { stream, what, .. } => tracing::info!(run, stream, what, "committed"),
         RunEvent::Notice { stream, text } => tracing::info!(run, stream, text, "notice"),
         RunEvent::Ended(report) => {
             tracing::info!(
@@ -174,15 +176,16 @@ fn draw(lanes: &mut BTreeMap<String, (ProgressBar, Lane)>, above: &MultiProgress
                 *lane = Lane::new(*units);
             }
         }
+        RunEvent::Expected { .. } => {}
         RunEvent::Page { stream, rows, requests } => {
             if let Some((bar, lane)) = lanes.get_mut(stream) {
                 lane.page(*rows, *requests);
                 bar.set_message(lane.text());
             }
         }
-        RunEvent::Committed { stream, .. } => {
+        RunEvent::Committed { stream, units, .. } => {
             if let Some((bar, lane)) = lanes.get_mut(stream) {
-                lane.done += 1;
+                lane.done += units;
                 bar.set_message(lane.text());
             }
         }

@@ -34,6 +34,8 @@ pub struct RunBuffer {
     pages: Vec<Page>,
     bytes: usize,
     rows: u64,
+    /// Of all rows ever pushed.
+    pushed_bytes: usize,
     /// By level: a run of level n + 1 was made from runs of level n.
     spilled: Vec<Vec<SpilledRun>>,
     // Dropped after the files in it.
@@ -62,6 +64,7 @@ impl RunBuffer {
             pages: Vec::new(),
             bytes: 0,
             rows: 0,
+            pushed_bytes: 0,
             spilled: Vec::new(),
         })
     }
@@ -91,7 +94,9 @@ impl RunBuffer {
         )?;
         let order = self.order.rows(&batch)?;
         self.rows += batch.num_rows() as u64;
-        self.bytes += batch.get_array_memory_size() + order.size() + batch.num_rows() * SORT_BYTES;
+        let bytes = batch.get_array_memory_size() + order.size() + batch.num_rows() * SORT_BYTES;
+        self.bytes += bytes;
+        self.pushed_bytes += bytes;
         self.pages.push(Page { batch, order });
         if self.bytes >= self.limit { self.spill() } else { Ok(()) }
     }
@@ -99,6 +104,11 @@ impl RunBuffer {
     /// Bytes held in memory, what sorting them will take included.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What a row takes in memory on average, what sorting it will take included; 0 when none was pushed.
+    pub fn row_bytes(&self) -> usize {
+        usize::try_from(self.rows).map_or(0, |rows| self.pushed_bytes / rows.max(1))
     }
 
     /// Rows pushed, every form of a key counted.

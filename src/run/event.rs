@@ -11,8 +11,15 @@ pub enum RunEvent {
     Started {
         /// The stream's name.
         stream: String,
-        /// How many windows, or other units of work, lie ahead; `None` where nobody can know.
+        /// How many days lie ahead; `None` where nobody can know.
         units: Option<u64>,
+    },
+    /// How much there is to ask for is known better; may be told again.
+    Expected {
+        /// The stream's name.
+        stream: String,
+        /// The requests that it will have sent when it is done, as far as can be told.
+        requests: u64,
     },
     /// A page was read and decoded.
     Page {
@@ -29,6 +36,8 @@ pub enum RunEvent {
         stream: String,
         /// What it was, for people.
         what: String,
+        /// How many of the units that lay ahead.
+        units: u64,
     },
     /// Something the user should know that does not end the stream.
     Notice {

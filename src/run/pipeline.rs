@@ -80,6 +80,8 @@ pub struct PageFacts {
     pub newest: Option<Timestamp>,
     /// The time of the last row.
     pub last: Option<Timestamp>,
+    /// No row is newer than the one before it.
+    pub newest_first: bool,
 }
 
 /// A decoded page and the request that brought it.
@@ -113,13 +115,12 @@ impl Reader {
         }
     }
 
-    /// An empty buffer that spills when it holds its share of the budget.
+    /// An empty buffer that spills when it holds so many bytes.
     ///
     /// # Errors
     /// Internal, when the stream's order cannot be sorted.
-    pub fn buffer(&self) -> Result<SharedBuffer> {
+    pub fn buffer(&self, limit: usize) -> Result<SharedBuffer> {
         let spill = SpillDir::new(self.run.spill_dir());
-        let limit = self.run.budget.rows_in_memory();
         let buffer = RunBuffer::new(Arc::clone(&self.job.stream), limit, spill)?;
         Ok(Arc::new(Mutex::new(buffer)))
     }
@@ -155,7 +156,8 @@ impl Reader {
 
 /// Takes the rows out of `buffer`, sorted; it is empty afterwards.
 pub async fn drain(reader: &Reader, buffer: SharedBuffer) -> Result<Arc<Fetched>> {
-    let fresh = reader.buffer()?;
+    // Nothing is laid into what takes its place.
+    let fresh = reader.buffer(0)?;
     let work = move || {
         let full = {
             let mut rows = buffer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -272,6 +274,7 @@ impl Chain {
             last: times
                 .filter(|times| !times.is_empty())
                 .and_then(|times| at(times.value(times.len() - 1))),
+            newest_first: times.is_some_and(|times| times.values().is_sorted_by(|newer, older| newer >= older)),
         }
     }
 

@@ -86,7 +86,7 @@ impl Scan {
             table: Arc::clone(table),
             lower: plan.lower,
             upper: plan.resume.as_ref().map_or(job.ask.now, |before| before.upper),
-            buffer: reader.buffer()?,
+            buffer: reader.buffer(reader.run.budget.rows_in_memory())?,
             rejected_before: full.as_ref().map_or(0, |full| full.rejected),
             full,
             reached: None,
@@ -208,7 +208,10 @@ impl Scan {
     }
 
     async fn take(&mut self) -> Result<Arc<Fetched>, Ended> {
-        let buffer = std::mem::replace(&mut self.buffer, self.reader.buffer()?);
+        let buffer = std::mem::replace(
+            &mut self.buffer,
+            self.reader.buffer(self.reader.run.budget.rows_in_memory())?,
+        );
         Ok(drain(&self.reader, buffer).await?)
     }
 
@@ -270,6 +273,7 @@ impl Scan {
             (self.reader.run.listener)(RunEvent::Committed {
                 stream: self.reader.job.stream.stream.clone(),
                 what: format!("back to {}", day_of(reached)),
+                units: 1,
             });
         }
         Ok(())

@@ -31,6 +31,8 @@ pub struct Counts {
     pub gaps: Vec<String>,
     /// Transactional messages of which it was told that they cannot be read.
     pub refused: HashSet<i64>,
+    /// Transactional messages that answered 404.
+    pub missing: HashSet<i64>,
     /// Whether a version with data or coverage of this run stands in the manifest.
     pub committed: bool,
     /// Whether the next version will hold some.

@@ -81,6 +81,11 @@ impl Source {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Whether requests are held to a rate.
+    pub fn is_limited(&self) -> bool {
+        self.inner.limiter.is_limited()
+    }
+
     /// Finds the host of the workspace. Sends nothing when the settings name it; otherwise the first fetch would do it.
     ///
     /// # Errors

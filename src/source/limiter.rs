@@ -63,6 +63,11 @@ impl RateLimiter {
         }
     }
 
+    /// Whether it ever makes wait when nothing is wrong.
+    pub fn is_limited(&self) -> bool {
+        self.bucket().full > 0.0
+    }
+
     /// Waits in `queue` for a token and tells when it was granted, for [`RateLimiter::slow_down`].
     pub async fn acquire(&self, queue: &Queue) -> Instant {
         let _first = queue.0.lock().await;

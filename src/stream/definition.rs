@@ -107,7 +107,7 @@ pub enum Shape {
         lookback_days: u32,
         /// Days before now that a first run takes when nothing is said.
         first_days: u32,
-        /// The longest window that is asked for at once, in days.
+        /// The longest window that is asked for at once, in days; the API shortens a request of more than twelve months silently.
         window_days: u32,
     },
 }

@@ -31,12 +31,21 @@ impl Window {
         Self::new(self.from.max(other.from), self.to.min(other.to))
     }
 
-    /// Consecutive pieces of at most `days` days that tile this window; they meet at midnights UTC.
+    /// How many UTC days it touches.
+    pub fn days(&self) -> u64 {
+        let last = self.to.saturating_sub(SignedDuration::from_nanos(1)).unwrap_or(self.to);
+        let seconds = next_day(last).duration_since(floor_day(self.from)).as_secs();
+        u64::try_from(seconds / DAY).unwrap_or(0)
+    }
+
+    /// Consecutive pieces of at most `days` days, about equally long, that tile this window; they meet at midnights UTC.
     pub fn split_days(&self, days: u32) -> Vec<Self> {
+        let count = self.days().div_ceil(u64::from(days.max(1))).max(1);
+        let length = self.days().div_ceil(count).max(1).cast_signed();
         let mut pieces = Vec::new();
         let mut from = self.from;
         while from < self.to {
-            let end = floor_day(from).saturating_add(SignedDuration::from_hours(24 * i64::from(days.max(1))));
+            let end = floor_day(from).saturating_add(SignedDuration::from_secs(DAY * length));
             let to = end.unwrap_or(self.to).min(self.to);
             pieces.extend(Self::new(from, to));
             from = to;
@@ -89,7 +98,7 @@ mod tests {
         let pieces = window.split_days(31);
         assert_eq!(pieces.len(), 2);
         assert_eq!(pieces[0].from, window.from);
-        assert_eq!(pieces[0].to, at("2026-02-01T00:00:00Z"));
+        assert_eq!(pieces[0].to, at("2026-01-22T00:00:00Z"));
         assert_eq!(pieces[1].from, pieces[0].to);
         assert_eq!(pieces[1].to, window.to);
     }

@@ -49,9 +49,12 @@ fn what_is_unread_over_years_is_asked_for_in_windows() {
     door.sandbox.reset_requests();
     door.export(&[DETAILS]).expect(0);
     let asked = windows(&door.asked(&format!("/{id}/messages")));
-    assert!(asked.len() > 20, "{asked:?}");
+    assert!(asked.len() >= 3, "{asked:?}");
     for (from, to) in &asked {
-        assert!(to - from <= 31 * 86_400, "{from} to {to} is longer than a window");
+        assert!(
+            to - from <= 330 * 86_400,
+            "{from} to {to} is longer than the API serves at once"
+        );
     }
     assert_eq!(door.keys(DETAILS), door.true_keys(DETAILS));
 }
