@@ -120,6 +120,8 @@ pub struct Behaviour {
     pub over_limit: OverLimit,
     /// No page holds more rows than this, whatever the limit; 0 for as many as documented.
     pub largest_page: usize,
+    /// Deliveries come oldest first: their order is seen live and documented nowhere.
+    pub oldest_first: bool,
     /// The clock moves on by so many milliseconds with every request, so that people come and go between two pages; with it the
     /// cursors of `POST /v1/customers` count rows, and rows move from one page to another.
     pub shifting_ms: u32,
@@ -172,6 +174,7 @@ impl Default for Behaviour {
             duplicates: 0,
             over_limit: OverLimit::default(),
             largest_page: 0,
+            oldest_first: false,
             shifting_ms: 0,
             person_key: PersonKey::default(),
             parents: Parents::default(),

@@ -208,12 +208,22 @@ impl Call<'_> {
         let message = self.message(id)?;
         let paging = self.paging(Form::Base64, 50, 1_000)?;
         let (first, end) = self.range(&message)?;
-        let end = paging.after().map_or(end, |row| row.min(end));
+        let oldest_first = self.view.behaviour.oldest_first;
+        let (first, end) = match paging.after() {
+            Some(row) if oldest_first => (first.max(row + 1), end),
+            Some(row) => (first, end.min(row)),
+            None => (first, end),
+        };
+        let rows: Box<dyn Iterator<Item = u64>> = if oldest_first {
+            Box::new(first..end)
+        } else {
+            Box::new((first..end).rev())
+        };
         let tracked_responses = self.query.is_true("get_tracked_responses");
         let metric = self.query.get("metric");
         let delivery = |number: u64| self.view.delivery(&message, number);
         let wanted = |number: &u64| metric.is_none_or(|metric| delivery(*number).is_some_and(|row| row.has(metric)));
-        let page = paging.fill("messages", (first..end).rev().filter(wanted), |number, rows| {
+        let page = paging.fill("messages", rows.filter(wanted), |number, rows| {
             match (self.view.broken_delivery(&message, number), delivery(number)) {
                 (Some(broken), _) => rows.next().extend_from_slice(&broken),
                 (None, Some(row)) => row.api(rows.next(), tracked_responses),

@@ -92,8 +92,11 @@ impl Door {
 
     fn exporting(&self, lake: &Path, more: &[&str]) -> Command {
         let mut command = self.command();
-        command.args(["export", "--rate", "0", "--report", "json", "--to"]);
-        command.arg(lake).args(["--now", &self.sandbox.now().to_string()]);
+        command.args(["export", "--report", "json"]);
+        if !more.contains(&"--rate") {
+            command.args(["--rate", "0"]);
+        }
+        command.arg("--to").arg(lake).args(["--now", &self.sandbox.now().to_string()]);
         command.args(more);
         command
     }
