@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::stream::{Window, days, floor_day, next_day};
 
-/// At a limit a part is about half a minute of requests.
-const PART_PAGES: f64 = 300.0;
+/// At a limit a part is about a quarter of a minute of requests.
+const PART_PAGES: f64 = 150.0;
 
 /// Pages of a stretch at most and at least, which come one after the other: more stretches are more pages that are not full,
 /// fewer of them leave the limiter waiting for the last one.
@@ -253,16 +253,16 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_half_a_minute_of_requests_and_short_messages_are_followed_through_all_of_them() {
+    fn a_part_is_some_seconds_of_requests_and_short_messages_are_followed_through_all_of_them() {
         let parts = Parts::cut(half_a_year(), &even(&[1500.0, 1499.0, 5.0]), Scarce::Requests);
-        assert_eq!(parts.windows.len(), 11);
+        assert_eq!(parts.windows.len(), 21);
         assert_eq!(parts.followed, [3]);
         let pages: Vec<f64> = parts
             .stretches
             .iter()
             .map(|asks| asks.iter().map(|ask| ask.pages).sum())
             .collect();
-        assert!(pages.iter().all(|pages| (250.0..310.0).contains(pages)), "{pages:?}");
+        assert!(pages.iter().all(|pages| (120.0..160.0).contains(pages)), "{pages:?}");
     }
 
     #[test]
