@@ -11,7 +11,7 @@ from pathlib import Path
 from buckets import BucketExporter
 from exporter import COMPLETE, GAPS, HELD, Exporter, Outcome
 from sandbox import Sandbox
-from scenarios import ODD, SETTINGS, Scenario, prepare
+from scenarios import SETTINGS, Scenario, prepare
 from served import assert_no_wrong_row, assert_objects_only, observed
 from strikes import AtStep, Strike, asleep, struck, wake
 
@@ -29,7 +29,7 @@ def furnish(
     environment: dict[str, str] | None = None,
 ) -> Bedroom:
     """A scenario by its name, and the workspace of tomorrow."""
-    sandbox = Sandbox(binary, behaviour=ODD, **SETTINGS[name].workspace)
+    sandbox = SETTINGS[name].sandbox(binary)
     scenario = prepare(name, binary, sandbox, folder, make, environment)
     room = Bedroom(scenario, sandbox, sandbox.now)
     sandbox.advance("1d")

@@ -98,7 +98,8 @@ class Exporter:
         """Start without waiting; the run's idea of now is the sandbox's clock unless said otherwise."""
         clock = instant(now or self.sandbox.now)
         command = [str(self.binary), "export", "--to", self.to, "--api-url", self.sandbox.url]
-        command += ["--rate", "0", "--now", clock, "--report", "json", *self.flags, *arguments]
+        unlimited = [] if "--rate" in self.flags else ["--rate", "0"]
+        command += [*unlimited, "--now", clock, "--report", "json", *self.flags, *arguments]
         environment = clean_environment() | {"CIO_TOKEN": self.sandbox.token} | self.opening | self.environment
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 

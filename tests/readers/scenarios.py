@@ -24,9 +24,13 @@ SURPLUS = 4
 SMALL: dict[str, Any] = {"people": 120, "messages": 6, "deliveries": 260, "activities": 260, "days": 50}
 WIDE: dict[str, Any] = {"people": 20_000, "messages": 5, "deliveries": 100, "activities": 100, "days": 20}
 """More people than fit into the least memory."""
+PAGED: dict[str, Any] = {"people": 20, "messages": 4, "deliveries": 320, "activities": 30, "days": 50}
+"""With a row to a page, messages of more pages than one part holds."""
 SPILLING = ("--memory", "64MiB")
 ODD = {"keyless": 40, "rate": 0}
 """Some rows are to be set aside."""
+LIMITED = ("--rate", "100000")
+"""Nothing waits, and yet requests are what a run is sparing with: windows of many pages are cut into parts."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,21 @@ class Setting:
     flags: tuple[str, ...] = ()
     span: str | None = None
     """How far the clock moves between the run before and the one that is struck."""
+    page: int = 0
+    """Rows in a page at most."""
+
+    def sandbox(self, binary: Path) -> Sandbox:
+        """Its workspace, served."""
+        return Sandbox(binary, behaviour=ODD | {"largest_page": self.page}, **self.workspace)
 
 
 FIRST, FULL_FIRST, LATER, FULL_LATER, SPILLED = "first", "full-table first", "later", "full-table later", "spilled"
+CUT, FULL_CUT = "cut", "full-table cut"
 SETTINGS = {
     FIRST: Setting(SMALL),
     FULL_FIRST: Setting(SMALL, ("--sync", "full-table")),
+    CUT: Setting(PAGED, LIMITED, page=1),
+    FULL_CUT: Setting(PAGED, ("--sync", "full-table", *LIMITED), page=1),
     LATER: Setting(SMALL, (), "2d"),
     FULL_LATER: Setting(SMALL, ("--sync", "full-table"), "9d"),
     SPILLED: Setting(WIDE, SPILLING),

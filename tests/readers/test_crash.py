@@ -14,7 +14,7 @@ import pytest
 
 from campaign import Campaign
 from sandbox import Sandbox
-from scenarios import FIRST, FULL_FIRST, FULL_LATER, LATER, ODD, SETTINGS, SPILLED, Scenario, prepare
+from scenarios import CUT, FIRST, FULL_CUT, FULL_FIRST, FULL_LATER, LATER, SETTINGS, SPILLED, Scenario, prepare
 from strikes import IN_BUCKETS, AtInstant, AtStep, Strike, steps
 
 LONG = os.environ.get("CRASH") == "long"
@@ -45,7 +45,7 @@ def scenario(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
     def make(name: str) -> Scenario:
         if name not in made:
-            sandboxes.append(Sandbox(binary, behaviour=ODD, **SETTINGS[name].workspace))
+            sandboxes.append(SETTINGS[name].sandbox(binary))
             made[name] = prepare(name, binary, sandboxes[-1], tmp_path_factory.mktemp("scenario"))
         return made[name]
 
@@ -61,13 +61,13 @@ def before(step: str) -> tuple[Strike, ...]:
 
 def short_campaign(names: list[str], chance: random.Random) -> Iterator[tuple[str, tuple[Strike, ...] | float]]:
     """Every step once, some chains, some instants."""
-    turns = [FIRST, FULL_LATER, LATER, FULL_FIRST]
+    turns = [FIRST, FULL_LATER, CUT, LATER, FULL_FIRST]
     for number, step in enumerate(names):
         where = PLACES.get(step, turns[number % len(turns)])
         at = 1 if step in DEAD or step in ONCE else chance.randint(1, 2)
         yield where, (*before(step), AtStep(step, at))
     yield from CHAINS
-    for where in (FIRST, FULL_FIRST, LATER, FULL_LATER):
+    for where in (FIRST, FULL_FIRST, LATER, FULL_LATER, CUT, FULL_CUT):
         yield where, chance.random()
 
 

@@ -16,7 +16,7 @@ from exporter import COMPLETE, GAPS, STORAGE, Exporter, Outcome
 from lake import data_files
 from manifest import assert_readable, promised
 from sandbox import DETAILS, Sandbox
-from scenarios import FIRST, FULL_LATER, ODD, SETTINGS, SPILLED, Scenario, prepare, rejected_rows
+from scenarios import FIRST, FULL_LATER, SETTINGS, SPILLED, Scenario, prepare, rejected_rows
 from served import assert_no_wrong_row, assert_objects_only
 from strikes import AtStep, asleep, wake
 
@@ -78,7 +78,7 @@ def scenario(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
     def make(name: str) -> Scenario:
         if name not in made:
-            sandboxes.append(Sandbox(binary, behaviour=ODD, **SETTINGS[name].workspace))
+            sandboxes.append(SETTINGS[name].sandbox(binary))
             made[name] = prepare(name, binary, sandboxes[-1], tmp_path_factory.mktemp("scenario"))
         return made[name]
 

@@ -17,7 +17,7 @@ from bedroom import DEAD
 from buckets import BucketExporter
 from campaign import Campaign
 from sandbox import Sandbox
-from scenarios import FIRST, FULL_FIRST, FULL_LATER, IN_PARTS, LATER, ODD, SETTINGS, SPILLED, Scenario, prepare
+from scenarios import FIRST, FULL_FIRST, FULL_LATER, IN_PARTS, LATER, SETTINGS, SPILLED, Scenario, prepare
 from servers import Server
 from strikes import IN_BUCKETS, ON_DISK, AtInstant, AtStep, Strike, steps
 
@@ -47,7 +47,7 @@ def scenario(
 
     def scenario(name: str, how: str) -> Scenario:
         if (name, how) not in made:
-            sandboxes.append(Sandbox(binary, behaviour=ODD, **SETTINGS[name].workspace))
+            sandboxes.append(SETTINGS[name].sandbox(binary))
             environment = IN_PARTS if how == PARTS else {}
             folder = tmp_path_factory.mktemp("scenario")
             made[name, how] = prepare(name, binary, sandboxes[-1], folder, make, environment)

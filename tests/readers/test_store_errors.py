@@ -18,7 +18,7 @@ from manifest import assert_readable, promised
 from plan import DELETE, PUT, UPLOADS, Fault, Where, any_call, below, of_kind
 from proxy import Proxy
 from sandbox import METRICS, STREAMS, Sandbox
-from scenarios import FULL_LATER, ODD, SETTINGS, SMALL, Scenario, prepare
+from scenarios import FULL_LATER, SETTINGS, SMALL, Scenario, prepare
 from served import Forms, assert_no_wrong_row, assert_objects_only, observed
 from servers import NO_DELETE, READ, S3, UNKNOWN, Gcs, Server
 
@@ -213,7 +213,7 @@ def test_in_the_middle_of_a_run(why: str, refusal: Refusal, forms: Forms, alone:
 @pytest.fixture(scope="module")
 def removal(server: Server, binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     """A full-table run that has a partition to remove."""
-    with Sandbox(binary, behaviour=ODD, **SETTINGS[FULL_LATER].workspace) as sandbox:
+    with SETTINGS[FULL_LATER].sandbox(binary) as sandbox:
         make = partial(BucketExporter, server=server)
         yield prepare(FULL_LATER, binary, sandbox, tmp_path_factory.mktemp("scenario"), make)
 
