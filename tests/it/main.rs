@@ -15,6 +15,7 @@ mod failing_store;
 mod faults;
 mod full_table;
 mod moving;
+mod plan;
 mod properties;
 mod rows;
 mod scan;
