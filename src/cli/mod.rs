@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod demo;
 mod export;
+mod lanes;
 mod listen;
 mod logging;
 mod out;

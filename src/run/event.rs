@@ -14,6 +14,13 @@ pub enum RunEvent {
         /// How many windows, or other units of work, lie ahead; `None` where nobody can know.
         units: Option<u64>,
     },
+    /// How much there is to ask for is known better; may be told again.
+    Expected {
+        /// The stream's name.
+        stream: String,
+        /// The requests that it will have sent when it is done, as far as can be told.
+        requests: u64,
+    },
     /// A page was read and decoded.
     Page {
         /// The stream's name.
