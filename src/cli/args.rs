@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::access::AccessArgs;
 use super::place::PlaceArgs;
+use super::what::WhatArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,6 +15,8 @@ Examples:
       no account needed: a simulated workspace becomes ./cio-lake
   CIO_TOKEN=... cio2parquet export --to ./lake
       every core stream; run it again and only what is new is read
+  cio2parquet plan --to ./lake
+      what that would ask for, and how long it would take
   cio2parquet export transactional_message_details --to ./lake --since 2y
       two years of deliveries; what the lake holds already is not read again
 
@@ -65,6 +68,9 @@ pub enum Verb {
     /// The main job: read streams from Customer.io and bring the lake up to date
     #[command(after_help = EXPORT_HELP)]
     Export(Box<ExportArgs>),
+    /// What export would ask for: windows, requests, minutes at the limit; sends only probes
+    #[command(after_help = PLAN_HELP)]
+    Plan(Box<PlanArgs>),
     /// Whether an export would get along: key, region, the right to each stream, the lake's store
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
@@ -97,30 +103,9 @@ command line is visible to everyone on the machine: use CIO_TOKEN or --token-fil
 /// `export`.
 #[derive(Debug, ClapArgs)]
 pub struct ExportArgs {
-    /// The streams to export; every core stream when none is named
-    #[arg(value_name = "STREAM")]
-    pub streams: Vec<String>,
-    /// Where the lake is: a folder, or a file://, s3://, gs:// or az:// URL
-    #[arg(long, value_name = "URL")]
-    pub to: Option<String>,
-    /// How Customer.io is reached.
+    /// What is read, from where, into what.
     #[command(flatten)]
-    pub access: AccessArgs,
-    /// The beginning: a date, an instant, or how long ago (90d, 2y); rounded down to a UTC day
-    #[arg(long, value_name = "WHEN")]
-    pub since: Option<String>,
-    /// The end, not included; rounded up to a UTC day
-    #[arg(long, value_name = "WHEN")]
-    pub until: Option<String>,
-    /// Upsert what is new, or make the table what the API serves now [default: incremental]
-    #[arg(long, value_name = "MODE")]
-    pub sync: Option<String>,
-    /// How far before the mark rows are read again [default: 7d activities, 30d details]
-    #[arg(long, value_name = "SPAN")]
-    pub lookback: Option<String>,
-    /// Requests a second; 0 is unlimited
-    #[arg(long, value_name = "N", default_value = "10")]
-    pub rate: String,
+    pub what: WhatArgs,
     /// Requests in flight at most
     #[arg(long, value_name = "N", default_value = "12")]
     pub concurrency: String,
@@ -134,18 +119,6 @@ pub struct ExportArgs {
     /// Stop after this long with exit code 9; the same command goes on
     #[arg(long, value_name = "SPAN")]
     pub max_duration: Option<String>,
-    /// Put before every table name
-    #[arg(long, value_name = "TEXT")]
-    pub prefix: Option<String>,
-    /// Another name for a stream's table
-    #[arg(long, value_name = "STREAM=NAME")]
-    pub table: Vec<String>,
-    /// A config file
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The run's idea of now, for replays and tests
-    #[arg(long, value_name = "INSTANT")]
-    pub now: Option<String>,
     /// Take tables from a run that still holds them
     #[arg(long)]
     pub take_over: bool,
@@ -155,6 +128,23 @@ pub struct ExportArgs {
     /// Print a report of the run on stdout
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub report: Option<ReportFormat>,
+}
+
+const PLAN_HELP: &str = "\
+Takes the flags of export that say what is read, and tells what that would cost. It claims nothing, writes
+nothing, and works beside a run. Deliveries are foretold from the API's own counts by month (a request for each
+transactional message), activities and people from what earlier runs have read; where nobody can know, it says so.
+Exit code 0 when every stream may be read, 8 for some of them, otherwise that of export.";
+
+/// `plan`.
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    /// What would be read, from where, into what.
+    #[command(flatten)]
+    pub what: WhatArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How a report is written.

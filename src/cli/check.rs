@@ -8,8 +8,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::args::CheckArgs;
 use super::config::Config;
-use super::settings::{Environment, streams};
+use super::settings::Environment;
 use super::signals::on_signal;
+use super::what::streams;
 use super::{out, place};
 use crate::error::{Error, Result};
 use crate::run::{Access, Check, CheckReport, CheckSettings, CheckStatus, Stop, Subject, check};

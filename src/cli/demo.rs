@@ -27,6 +27,9 @@ const QUERY: &str = "SELECT date, count(*) AS deliveries, count(metrics.opened) 
 FROM read_parquet('{to}/transactional_message_details/**/*.parquet', hive_partitioning = true)
 GROUP BY date ORDER BY date DESC LIMIT 7;";
 
+/// The simulated workspace has no limit.
+const UNLIMITED: f64 = 0.0;
+
 /// Two exports with a day between them.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<u8> {
     let storage = Storage::open(&place::destination(Some(&args.to), &Config::default())?).await?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let behaviour = Behaviour {
-        rate: 0.0,
+        rate: UNLIMITED,
         ..Behaviour::default()
     };
     let sandbox = Sandbox::start(Workspace::default(), behaviour, address).await;
@@ -78,7 +81,7 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
     let source = Source::new(SourceSettings {
         token: Token::new(sandbox.token())?,
         base: Base::Url(parse_api_url(&sandbox.url())?),
-        rate: 0.0,
+        rate: UNLIMITED,
         patience: Duration::from_secs(60),
         user_agent: concat!("cio2parquet/", env!("CARGO_PKG_VERSION"), " demo").to_owned(),
     })?;
@@ -96,7 +99,7 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
         commit_every: COMMIT_EVERY,
         lease: LEASE,
     };
-    let listening = listen::listener(&settings, output);
+    let listening = listen::listener(&settings, UNLIMITED, output);
     let report = crate::run::run(
         settings,
         source,

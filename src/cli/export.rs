@@ -65,7 +65,7 @@ async fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<(Set
 
 async fn export(settings: Settings, source: Source, storage: Storage, stop: Stop, output: Output) -> RunReport {
     let _limit = AbortOnDropHandle::new(tokio::spawn(on_time(stop.clone(), settings.max_duration)));
-    let listener = listen::listener(&settings.run, output);
+    let listener = listen::listener(&settings.run, settings.source.rate, output);
     let report = crate::run::run(settings.run, source, storage, stop, Arc::clone(&listener.hear)).await;
     listener.end();
     report

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::args::{LogFormat, Output};
+use super::lanes::Lanes;
 use super::out;
 use crate::run::{Listener, RunEvent, RunSettings};
 
@@ -32,7 +33,8 @@ impl Listening {
 }
 
 /// Progress lines on a terminal, plain lines otherwise, JSON log lines when asked for, nothing when quiet.
-pub fn listener(settings: &RunSettings, output: Output) -> Listening {
+/// `rate` is in requests a second.
+pub fn listener(settings: &RunSettings, rate: f64, output: Output) -> Listening {
     if output.quiet {
         return plain(Arc::new(|_| ()));
     }
@@ -41,9 +43,9 @@ pub fn listener(settings: &RunSettings, output: Output) -> Listening {
         return plain(Arc::new(move |event| log(&run, &event)));
     }
     if std::io::stderr().is_terminal() && output.verbose == 0 {
-        return bars(settings);
+        return bars(settings, rate);
     }
-    let lanes: Mutex<BTreeMap<String, Lane>> = Mutex::default();
+    let lanes = Mutex::new(Lanes::new(rate));
     plain(Arc::new(move |event| {
         let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = line(&mut lanes, &event) {
@@ -56,71 +58,23 @@ fn plain(hear: Listener) -> Listening {
     Listening { hear, bars: None }
 }
 
-/// What is known about a stream under way.
-#[derive(Debug)]
-struct Lane {
-    began: Instant,
-    told: Instant,
-    rows: u64,
-    requests: u64,
-    units: Option<u64>,
-    done: u64,
-}
-
-impl Lane {
-    fn new(units: Option<u64>) -> Self {
-        Self {
-            began: Instant::now(),
-            told: Instant::now(),
-            rows: 0,
-            requests: 0,
-            units,
-            done: 0,
-        }
-    }
-
-    fn page(&mut self, rows: u64, requests: u64) {
-        self.rows += rows;
-        self.requests = requests;
-    }
-
-    fn text(&self) -> String {
-        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = self.rows as f64 / seconds;
-        let left = match self.units {
-            Some(units) => format!(", {}/{units} days", self.done),
-            None => String::new(),
-        };
-        format!("{} rows, {rate:.0}/s, {} requests{left}", self.rows, self.requests)
-    }
-}
-
-fn line(lanes: &mut BTreeMap<String, Lane>, event: &RunEvent) -> Option<String> {
+/// The line about `event`, where it is worth one.
+fn line(lanes: &mut Lanes, event: &RunEvent) -> Option<String> {
+    lanes.hear(event);
     match event {
-        RunEvent::Started { stream, units } => {
-            lanes.insert(stream.clone(), Lane::new(*units));
-            None
+        RunEvent::Started { .. } | RunEvent::Expected { .. } => None,
+        RunEvent::Page { stream, .. } => {
+            let due = lanes.due(stream, PLAIN_EVERY);
+            let text = lanes.text(stream).filter(|_| due)?;
+            Some(format!("{stream}: {text}"))
         }
-        RunEvent::Expected { .. } => None,
-        RunEvent::Page { stream, rows, requests } => {
-            let lane = lanes.get_mut(stream)?;
-            lane.page(*rows, *requests);
-            if lane.told.elapsed() < PLAIN_EVERY {
-                return None;
-            }
-            lane.told = Instant::now();
-            Some(format!("{stream}: {}", lane.text()))
-        }
-        RunEvent::Committed { stream, what, units } => {
-            let lane = lanes.get_mut(stream)?;
-            lane.done += units;
-            (lane.units.is_some_and(|units| units > 1)).then(|| format!("{stream}: committed {what}"))
+        RunEvent::Committed { stream, what, .. } => {
+            lanes.in_days(stream).then(|| format!("{stream}: committed {what}"))
         }
         RunEvent::Notice { stream, text } => Some(format!("{stream}: {text}")),
         RunEvent::Ended(report) => {
-            let lane = lanes.get(&report.stream)?;
-            Some(format!("{}: {} ({})", report.stream, report.status.name(), lane.text()))
+            let done = lanes.done(&report.stream)?;
+            Some(format!("{}: {} ({done})", report.stream, report.status.name()))
         }
     }
 }
@@ -145,11 +99,11 @@ fn log(run: &str, event: &RunEvent) {
 }
 
 /// One line a stream.
-fn bars(settings: &RunSettings) -> Listening {
+fn bars(settings: &RunSettings, rate: f64) -> Listening {
     let bars = MultiProgress::new();
     let style = ProgressStyle::with_template("{spinner} {prefix:<30} {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let lanes: BTreeMap<String, (ProgressBar, Lane)> = settings
+    let streams: BTreeMap<String, ProgressBar> = settings
         .jobs
         .iter()
         .map(|job| {
@@ -157,36 +111,25 @@ fn bars(settings: &RunSettings) -> Listening {
             bar.set_prefix(job.stream.stream.clone());
             bar.set_message("waiting");
             bar.enable_steady_tick(Duration::from_millis(200));
-            (job.stream.stream.clone(), (bar, Lane::new(None)))
+            (job.stream.stream.clone(), bar)
         })
         .collect();
-    let lanes = Mutex::new(lanes);
+    let lanes = Mutex::new(Lanes::new(rate));
     let above = bars.clone();
     let hear: Listener = Arc::new(move |event| {
         let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        draw(&mut lanes, &above, &event);
+        lanes.hear(&event);
+        draw(&lanes, &streams, &above, &event);
     });
     Listening { hear, bars: Some(bars) }
 }
 
-fn draw(lanes: &mut BTreeMap<String, (ProgressBar, Lane)>, above: &MultiProgress, event: &RunEvent) {
+fn draw(lanes: &Lanes, bars: &BTreeMap<String, ProgressBar>, above: &MultiProgress, event: &RunEvent) {
     match event {
-        RunEvent::Started { stream, units } => {
-            if let Some((_, lane)) = lanes.get_mut(stream) {
-                *lane = Lane::new(*units);
-            }
-        }
-        RunEvent::Expected { .. } => {}
-        RunEvent::Page { stream, rows, requests } => {
-            if let Some((bar, lane)) = lanes.get_mut(stream) {
-                lane.page(*rows, *requests);
-                bar.set_message(lane.text());
-            }
-        }
-        RunEvent::Committed { stream, units, .. } => {
-            if let Some((bar, lane)) = lanes.get_mut(stream) {
-                lane.done += units;
-                bar.set_message(lane.text());
+        RunEvent::Started { .. } | RunEvent::Expected { .. } => {}
+        RunEvent::Page { stream, .. } | RunEvent::Committed { stream, .. } => {
+            if let (Some(bar), Some(text)) = (bars.get(stream), lanes.text(stream)) {
+                bar.set_message(text);
             }
         }
         RunEvent::Notice { stream, text } => {
@@ -194,8 +137,12 @@ fn draw(lanes: &mut BTreeMap<String, (ProgressBar, Lane)>, above: &MultiProgress
             let _ = above.println(format!("{stream}: {text}"));
         }
         RunEvent::Ended(report) => {
-            if let Some((bar, lane)) = lanes.get_mut(&report.stream) {
-                bar.finish_with_message(format!("{} · {}", report.status.name(), lane.text()));
+            let status = report.status.name();
+            if let Some(bar) = bars.get(&report.stream) {
+                let done = lanes
+                    .done(&report.stream)
+                    .map_or(String::new(), |done| format!(" · {done}"));
+                bar.finish_with_message(format!("{status}{done}"));
             }
         }
     }

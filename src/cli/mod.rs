@@ -7,18 +7,22 @@ mod check;
 mod config;
 mod demo;
 mod export;
+mod lanes;
 mod listen;
 mod logging;
 mod out;
 mod parse;
 mod place;
+mod plan;
 mod sandbox;
 mod settings;
 mod signals;
+mod span;
 mod sql;
 mod streams;
 mod summary;
 mod verify;
+mod what;
 
 use std::process::ExitCode;
 
@@ -60,6 +64,7 @@ fn act(args: Args) -> Result<u8> {
     let wait = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8>>>>| runtime()?.block_on(work);
     match args.verb {
         Verb::Export(flags) => wait(Box::pin(export::run(flags, args.output))),
+        Verb::Plan(flags) => wait(Box::pin(plan::run(flags))),
         Verb::Check(flags) => wait(Box::pin(check::run(flags))),
         Verb::Demo(flags) => wait(Box::pin(demo::run(flags, args.output))),
         Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),

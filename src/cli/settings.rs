@@ -1,22 +1,19 @@
 //! From what was typed, set and written down to settings that a run can rely on: flag, then environment, then file, then default.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::args::ExportArgs;
-use super::config::{Config, StreamConfig};
+use super::config::Config;
 use super::parse;
 use super::place;
+use super::what::What;
 use crate::error::{Error, Result};
-use crate::manifest::SyncMode;
-use crate::plan::Ask;
-use crate::run::{Budget, Job, RunSettings};
+use crate::run::{Budget, RunSettings};
 use crate::source::SourceSettings;
-use crate::storage::{Destination, Owner, RunId, layout};
-use crate::stream::{Catalog, Stream};
+use crate::storage::{Destination, Owner, RunId};
 
 /// How long one request may go without progress.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
@@ -90,30 +87,21 @@ impl Settings {
     /// # Errors
     /// Input, naming the flag, variable or file and the remedy.
     pub fn resolve(args: &ExportArgs, environment: &Environment, run: RunId, clock: Timestamp) -> Result<Self> {
-        let config = Config::read_or_default(args.config.as_deref())?;
-        warn_of_schedule(&config);
-        let now = args
-            .now
-            .as_deref()
-            .map_or(Ok(clock), |text| parse::instant("--now", text, clock))?;
-        let destination = place::destination(args.to.as_deref(), &config)?;
+        let what = What::resolve(&args.what, environment, clock)?;
+        warn_of_schedule(&what.config);
         let memory = parse::size("--memory", &args.memory, Budget::LEAST)?;
-        let source = args
-            .access
-            .source(&config, environment, parse::rate("--rate", &args.rate)?)?;
-        let jobs = jobs(args, &config, now)?;
         Ok(Self {
             run: RunSettings {
                 run,
                 owner: Owner::current(),
-                now,
-                jobs,
+                now: what.now,
+                jobs: what.jobs,
                 concurrency: parse::count("--concurrency", &args.concurrency, 1, 256)?,
                 memory,
                 temp_dir: args.temp_dir.clone(),
                 take_over: args.take_over,
                 allow_shrink: args.allow_shrink,
-                description: config.description.clone(),
+                description: what.config.description,
                 commit_every: environment.seconds("CIO2PARQUET_COMMIT_SECONDS", COMMIT_EVERY)?,
                 lease: environment.seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,
             },
@@ -121,10 +109,10 @@ impl Settings {
                 memory: place::for_uploads(memory),
                 one_put: environment.bytes("CIO2PARQUET_ONE_PUT_BYTES")?,
                 temp_dir: args.temp_dir.clone(),
-                patience: source.patience,
-                ..destination
+                patience: what.source.patience,
+                ..what.destination
             },
-            source,
+            source: what.source,
             max_duration: args
                 .max_duration
                 .as_deref()
@@ -145,126 +133,4 @@ fn warn_of_schedule(config: &Config) {
             "`{key}` in the config file is for a scheduler; `export` runs once, now, and does not act on it"
         );
     }
-}
-
-/// The streams `named`, or those in the config file, or every core stream; in the catalog's order, each once.
-///
-/// # Errors
-/// Input, naming a stream that does not exist and the nearest one.
-pub(super) fn streams(named: &[String], config: &Config, catalog: &Catalog) -> Result<Vec<Arc<Stream>>> {
-    for name in named.iter().chain(config.streams.keys()) {
-        catalog.get(name)?;
-    }
-    let wanted = |stream: &&Arc<Stream>| match (named.is_empty(), config.streams.is_empty()) {
-        (false, _) => named.contains(&stream.stream),
-        (true, false) => config.streams.contains_key(&stream.stream),
-        (true, true) => true,
-    };
-    Ok(catalog.streams().iter().filter(wanted).cloned().collect())
-}
-
-fn jobs(args: &ExportArgs, config: &Config, now: Timestamp) -> Result<Vec<Job>> {
-    let catalog = Catalog::load()?;
-    let streams = streams(&args.streams, config, &catalog)?;
-    let tables = table_names(args, &catalog)?;
-    let jobs: Vec<Job> = streams
-        .iter()
-        .map(|stream| {
-            let said = config.streams.get(&stream.stream).cloned().unwrap_or_default();
-            job(stream, args, config, &said, tables.get(&stream.stream), now)
-        })
-        .collect::<Result<_>>()?;
-    distinct(&jobs)?;
-    Ok(jobs)
-}
-
-fn job(
-    stream: &Arc<Stream>,
-    args: &ExportArgs,
-    config: &Config,
-    said: &StreamConfig,
-    table: Option<&String>,
-    now: Timestamp,
-) -> Result<Job> {
-    let since = args.since.as_deref().or(said.since.as_deref());
-    let since = since.map(|text| parse::instant("--since", text, now)).transpose()?;
-    let until = args
-        .until
-        .as_deref()
-        .map(|text| parse::instant("--until", text, now))
-        .transpose()?;
-    if let (Some(from), Some(to)) = (since, until)
-        && from >= to
-    {
-        return Err(Error::input(format!(
-            "--since {from} is not before --until {to}; nothing lies between them"
-        )));
-    }
-    if let Some(from) = since.filter(|from| *from > now) {
-        return Err(Error::input(format!(
-            "--since {from} is after the run's now, {now}; there is nothing to read yet"
-        )));
-    }
-    let lookback = args.lookback.as_deref().or(said.lookback.as_deref());
-    let lookback = lookback.map(|text| parse::span("--lookback", text)).transpose()?;
-    let lookback = lookback.map(|span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX));
-    let name = table.or(said.table.as_ref()).unwrap_or(&stream.stream);
-    let prefix = args
-        .prefix
-        .as_ref()
-        .or(config.prefix.as_ref())
-        .map_or("", String::as_str);
-    let table = format!("{prefix}{name}");
-    layout::validate_table_name(&table)?;
-    Ok(Job {
-        sync: sync_mode(args.sync.as_deref().or(said.sync.as_deref()))?,
-        ask: Ask {
-            since,
-            until,
-            lookback: lookback.or(stream.sync.lookback()).unwrap_or(SignedDuration::ZERO),
-            now,
-        },
-        stream: Arc::clone(stream),
-        table,
-    })
-}
-
-fn sync_mode(text: Option<&str>) -> Result<SyncMode> {
-    match text {
-        None | Some("incremental") => Ok(SyncMode::Incremental),
-        Some("full-table") => Ok(SyncMode::FullTable),
-        Some(other) => Err(Error::input(format!(
-            "unknown sync mode {other:?}; write incremental or full-table"
-        ))),
-    }
-}
-
-fn table_names(args: &ExportArgs, catalog: &Catalog) -> Result<BTreeMap<String, String>> {
-    let mut tables = BTreeMap::new();
-    for text in &args.table {
-        let (stream, table) = text
-            .split_once('=')
-            .ok_or_else(|| Error::input(format!("--table {text:?} names no table; write --table STREAM=NAME")))?;
-        catalog.get(stream)?;
-        if tables.insert(stream.to_owned(), table.to_owned()).is_some() {
-            return Err(Error::input(format!(
-                "--table names stream {stream:?} twice; say it once"
-            )));
-        }
-    }
-    Ok(tables)
-}
-
-/// Two streams must not share a table, also not on a file system that does not tell capitals apart.
-fn distinct(jobs: &[Job]) -> Result<()> {
-    let mut seen: BTreeMap<String, &Job> = BTreeMap::new();
-    for job in jobs {
-        if let Some(other) = seen.insert(job.table.to_lowercase(), job) {
-            return Err(Error::input(format!(
-                "streams {:?} and {:?} would share the table {:?}; name another with --table {}=NAME",
-                other.stream.stream, job.stream.stream, job.table, job.stream.stream
-            )));
-        }
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::version::{Creation, Version, highest_after, newest_listed, tables};
+use super::version::{Creation, Version, highest_after, newest, newest_listed, tables};
 use super::writer::{Claimed, Clock, Holder};
 use super::{Claim, TableState, TableWriter};
 use crate::crash::{Step, pass};
@@ -88,6 +88,44 @@ impl TableWriter {
     }
 }
 
+/// The state of `table` for who only looks, or `None` when there is no such table; what would be in the way of a claim of it for
+/// `stream` is an error here too, but for another run.
+///
+/// # Errors
+///
+/// Input when the table holds another stream; storage.
+pub async fn claimable(storage: &Storage, table: &str, stream: &str) -> Result<Option<TableState>> {
+    let Some(version) = newest(storage, table).await? else {
+        refuse_twin(storage, table).await?;
+        return Ok(None);
+    };
+    refuse_other(&version.state, stream)?;
+    Ok(Some(version.state))
+}
+
+fn refuse_other(state: &TableState, wanted: &str) -> Result<()> {
+    let (table, stored) = (&state.table, &state.stream);
+    if stored == wanted {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "table {table} holds the stream {stored}, not {wanted}: give {wanted} another table or choose another place with --to"
+    )))
+}
+
+/// A new table whose name differs from another's in capitals only: engines, and some file systems, take the two for one.
+async fn refuse_twin(storage: &Storage, table: &str) -> Result<()> {
+    let known = tables(storage).await?;
+    let twin = known
+        .iter()
+        .find(|known| *known != table && known.eq_ignore_ascii_case(table));
+    twin.map_or(Ok(()), |twin| {
+        Err(Error::input(format!(
+            "the lake holds a table {twin}, which many engines do not tell from {table}: write {twin}, or give it another name"
+        )))
+    })
+}
+
 /// One attempt to get a table.
 struct Claiming<'a> {
     storage: &'a Storage,
@@ -129,32 +167,13 @@ impl Claiming<'_> {
 
     async fn look(&self) -> Result<(u64, TableState, Vec<ObjectInfo>)> {
         let (newest, listed) = newest_listed(self.storage, &self.initial.table).await?;
+        let (table, stream) = (&self.initial.table, &self.initial.stream);
         let Some(version) = newest else {
-            self.refuse_twin().await?;
+            refuse_twin(self.storage, table).await?;
             return Ok((0, self.initial.clone(), listed));
         };
-        let (stored, wanted) = (&version.state.stream, &self.initial.stream);
-        if stored != wanted {
-            return Err(Error::input(format!(
-                "table {} holds the stream {stored}, not {wanted}: give {wanted} another table or choose another place with --to",
-                self.initial.table
-            )));
-        }
+        refuse_other(&version.state, stream)?;
         Ok((version.number, version.state, listed))
-    }
-
-    /// A new table whose name differs from another's in capitals only: engines, and some file systems, take the two for one.
-    async fn refuse_twin(&self) -> Result<()> {
-        let table = &self.initial.table;
-        let known = tables(self.storage).await?;
-        let twin = known
-            .iter()
-            .find(|known| *known != table && known.eq_ignore_ascii_case(table));
-        twin.map_or(Ok(()), |twin| {
-            Err(Error::input(format!(
-                "the lake holds a table {twin}, which many engines do not tell from {table}: write {twin}, or give it another name"
-            )))
-        })
     }
 
     fn may_end(&self, claim: &Claim) -> bool {

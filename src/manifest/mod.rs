@@ -16,7 +16,7 @@ mod tests;
 mod version;
 mod writer;
 
-pub use claim::{ClaimOptions, ClaimOutcome};
+pub use claim::{ClaimOptions, ClaimOutcome, claimable};
 pub use compare::{Difference, DifferenceKind, bare, compare};
 pub use coverage::{Coverage, Covered};
 pub use removal::Finished;

@@ -7,14 +7,18 @@
 //!                        never covered      lookback and what is new
 //! ```
 
+pub mod forecast;
+mod history;
+mod months;
 mod survey;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use survey::{Parts, Rest, Scarce, Stretch, rest};
-
 use crate::manifest::{Coverage, FullTable, ScanProgress, SyncMode, TableState};
 use crate::stream::{Shape, Stream, Window, days, floor_day, next_day};
+
+pub use months::Months;
+pub use survey::{Parts, Rest, Scarce, Stretch, rest};
 
 /// Nothing younger than this is read where a range can be asked for: rows of the last moment may still be on their way in.
 pub const SETTLING: SignedDuration = SignedDuration::from_secs(60);

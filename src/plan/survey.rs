@@ -10,6 +10,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::months::seconds;
 use crate::stream::{Window, days, floor_day, next_day};
 
 /// At a limit a part is about a quarter of a minute of requests.
@@ -143,7 +144,7 @@ impl Rest {
 fn parts(window: Window, messages: usize, pages: f64, scarce: Scarce) -> f64 {
     let count = match scarce {
         Scarce::Requests => {
-            let months = (seconds(window) / seconds_of(days(1)) / PART_DAYS).ceil();
+            let months = (seconds(window) / days(1).as_secs_f64() / PART_DAYS).ceil();
             let worth = months + UNFILLED * pages / messages.max(1) as f64;
             (pages / PART_PAGES).ceil().min(worth.floor())
         }
@@ -176,14 +177,6 @@ fn tile(window: Window, rests: &[Rest], count: f64) -> Vec<Window> {
     }
     windows.extend(Window::new(from, window.to));
     windows
-}
-
-fn seconds(window: Window) -> f64 {
-    seconds_of(window.to.duration_since(window.from))
-}
-
-fn seconds_of(span: SignedDuration) -> f64 {
-    span.as_secs_f64()
 }
 
 /// At least one, since the API counts in whole ones.

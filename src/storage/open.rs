@@ -94,6 +94,22 @@ impl Storage {
         }
     }
 
+    /// Like [`Storage::open_existing`]; `None` when the folder is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Storage::open`].
+    pub async fn open_if_there(destination: &Destination) -> Result<Option<Self>> {
+        if let Place::Folder(folder) = Place::parse(&destination.to)? {
+            let there = folder.try_exists();
+            let there = there.map_err(|cause| failed("open the folder", &folder.display().to_string(), cause))?;
+            if !there {
+                return Ok(None);
+            }
+        }
+        Self::open_existing(destination).await.map(Some)
+    }
+
     /// Opens the lake in a folder, creates the folder and proves that it can be written.
     ///
     /// # Errors

@@ -25,8 +25,15 @@ pub struct Stream {
     pub partition: Partition,
     /// How a run finds out what is new.
     pub sync: Shape,
+    /// What a row takes in a data file, typically; for forecasts of a table that is empty.
+    #[serde(default = "row_bytes")]
+    pub row_bytes: u64,
     /// In the order of the table; `_extra` is the last.
     pub columns: Vec<Column>,
+}
+
+fn row_bytes() -> u64 {
+    100
 }
 
 /// An endpoint of the App API.

@@ -144,7 +144,7 @@ fn every_stream_forbidden_is_exit_4() {
 #[test]
 fn help_teaches() {
     let help = run(&["--help"]);
-    for word in ["demo", "export", "sandbox", "Examples:", "Exit codes:"] {
+    for word in ["demo", "export", "plan", "sandbox", "Examples:", "Exit codes:"] {
         assert!(help.stdout.contains(word), "{word}");
     }
     assert_eq!(help.code, 0);
@@ -177,6 +177,21 @@ fn help_teaches() {
         assert!(export.stdout.contains(flag), "{flag}");
     }
     assert!(export.stdout.lines().all(|line| line.chars().count() <= 100));
+    // What export reads is what plan foretells, so both take the same flags for it.
+    let plan = run(&["plan", "--help"]).stdout;
+    let writing = [
+        "--concurrency",
+        "--memory",
+        "--temp-dir",
+        "--max-duration",
+        "--take-over",
+        "--allow-shrink",
+        "--report",
+    ];
+    for flag in flags {
+        assert_eq!(plan.contains(flag), !writing.contains(&flag), "{flag}");
+    }
+    assert!(plan.contains("--json") && plan.lines().all(|line| line.chars().count() <= 100));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod faults;
 mod full_table;
 mod moving;
 mod parts;
+mod plan;
 mod properties;
 mod rows;
 mod scan;

@@ -33,7 +33,7 @@ fn sql(engine: &str, to: &str, environment: &[(&str, &str)]) -> Ran {
 }
 
 /// Holds `printed` against what is written down, with what differs from run to run under a name.
-fn assert_golden(name: &str, printed: &str, names: &[(&str, &str)]) {
+pub fn assert_golden(name: &str, printed: &str, names: &[(&str, &str)]) {
     let replaced = names
         .iter()
         .fold(printed.to_owned(), |text, (value, name)| text.replace(value, name));

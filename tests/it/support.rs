@@ -96,7 +96,10 @@ impl Door {
         if !more.contains(&"--rate") {
             command.args(["--rate", "0"]);
         }
-        command.arg("--to").arg(lake).args(["--now", &self.sandbox.now().to_string()]);
+        command
+            .arg("--to")
+            .arg(lake)
+            .args(["--now", &self.sandbox.now().to_string()]);
         command.args(more);
         command
     }

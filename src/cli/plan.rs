@@ -1,0 +1,212 @@
+//! `plan`: what an export would ask for, without one.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::args::PlanArgs;
+use super::catalog::size;
+use super::out;
+use super::settings::Environment;
+use super::signals::on_signal;
+use super::span::{long, short};
+use super::what::What;
+use crate::error::{Error, Result};
+use crate::plan::forecast::Basis;
+use crate::run::{ForecastReport, ForecastSettings, Stop, StreamForecast, forecast};
+use crate::source::{Source, SourceSettings};
+use crate::storage::{Destination, Storage};
+use crate::stream::day_of;
+
+/// Who plans wants to know within a minute whether Customer.io answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Columns of a terminal that nobody has widened.
+const WIDTH: usize = 80;
+
+/// Asks how much there is and prints what an export would ask for.
+///
+/// # Errors
+/// Input, before anything is sent; else what would end an export before it reads.
+pub async fn run(args: Box<PlanArgs>) -> Result<u8> {
+    let what = What::resolve(&args.what, &Environment::read(), Timestamp::now())?;
+    let settings = ForecastSettings {
+        now: what.now,
+        jobs: what.jobs,
+        rate: what.source.rate,
+    };
+    let source = Source::new(SourceSettings {
+        patience: what.source.patience.min(PATIENCE),
+        ..what.source
+    })?;
+    let stop = Stop::default();
+    let _signals = AbortOnDropHandle::new(tokio::spawn(on_signal(stop.clone())));
+    let Ok(report) = stop.race(look(&settings, &source, &what.destination)).await else {
+        out::tell("interrupted; a plan leaves nothing behind\n");
+        return Ok(130);
+    };
+    let report = report?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&report);
+        out::line(&text.map_err(|e| Error::internal("cannot write JSON").caused_by(e))?)?;
+    } else {
+        out::print(&text(&report))?;
+    }
+    Ok(report.exit_code)
+}
+
+async fn look(settings: &ForecastSettings, source: &Source, destination: &Destination) -> Result<ForecastReport> {
+    let storage = Storage::open_if_there(destination).await?;
+    forecast(settings, source, storage.as_ref()).await
+}
+
+/// A table, what there is to say about each stream, and the total.
+fn text(report: &ForecastReport) -> String {
+    let mut out = String::new();
+    row(&mut out, "stream", ["pages", "reqs", "time", "rows", "bytes"], "basis");
+    for stream in &report.streams {
+        let time = match (stream.requests, stream.seconds) {
+            (None, _) => "?".to_owned(),
+            (_, None) => "-".to_owned(),
+            (_, Some(seconds)) => short(seconds),
+        };
+        let cells = [
+            &number(stream.pages),
+            &number(stream.requests),
+            &time,
+            &number(stream.rows),
+            &stream.bytes.map_or("?".to_owned(), size),
+        ];
+        row(&mut out, &stream.stream, cells.map(String::as_str), basis(stream));
+    }
+    for stream in &report.streams {
+        about(&mut out, stream);
+    }
+    out.push('\n');
+    wrap(&mut out, "", &total(report));
+    out
+}
+
+fn row(out: &mut String, name: &str, cells: [&str; 5], basis: &str) {
+    let [pages, requests, time, rows, bytes] = cells;
+    let _ = writeln!(
+        out,
+        "{name:<29} {pages:>5} {requests:>6} {time:>7} {rows:>9} {bytes:>8}  {basis}"
+    );
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map_or("?".to_owned(), |number| number.to_string())
+}
+
+fn basis(stream: &StreamForecast) -> &'static str {
+    match stream.basis {
+        _ if stream.error.is_some() => "-",
+        Basis::Exact => "exact",
+        Basis::Estimate => "estimate",
+        Basis::History => "history",
+        Basis::Unknown => "unknown",
+    }
+}
+
+/// Where a stream is read, what is there already, and what else there is to know.
+fn about(out: &mut String, stream: &StreamForecast) {
+    let mut lines = Vec::new();
+    let ends = stream.windows.iter().flatten();
+    if let (Some(from), Some(to)) = (ends.clone().min(), ends.max()) {
+        let messages = stream.messages.map_or(String::new(), |count| {
+            format!("{} in ", counted(count, "transactional message"))
+        });
+        let windows = counted(stream.windows.len() as u64, "window");
+        lines.push(format!("{messages}{windows}, {} to {}", day_of(*from), day_of(*to)));
+        lines.push(covered(stream));
+    }
+    lines.extend(stream.notes.clone());
+    lines.extend(stream.error.iter().map(|error| format!("cannot be read: {error}")));
+    if lines.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", stream.stream);
+    for line in lines {
+        wrap(out, "  ", &line);
+    }
+}
+
+fn covered(stream: &StreamForecast) -> String {
+    let covered: Vec<String> = stream
+        .covered
+        .iter()
+        .map(|[from, to]| format!("{} to {}", day_of(*from), day_of(*to)))
+        .collect();
+    let unread = match stream.unread {
+        0 => String::new(),
+        count => format!(", {} unread in part of it", counted(count, "message")),
+    };
+    match covered.as_slice() {
+        [] => "covered: nothing yet".to_owned(),
+        covered => format!("covered: {}{unread}", covered.join(", ")),
+    }
+}
+
+fn counted(count: u64, word: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{plural}")
+}
+
+/// `text` in lines that a terminal holds, `indent` to the right, and what is carried over a little more.
+fn wrap(out: &mut String, indent: &str, text: &str) {
+    let mut line = indent.to_owned();
+    for word in text.split(' ') {
+        let begins = line.trim().is_empty();
+        if !begins && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            let _ = writeln!(out, "{line}");
+            line = format!("{indent}  {word}");
+        } else {
+            line.push_str(if begins { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    let _ = writeln!(out, "{line}");
+}
+
+fn total(report: &ForecastReport) -> String {
+    let requests = counted(report.requests, "request");
+    let time = match report.seconds {
+        None => format!("{requests}, as fast as they are answered"),
+        Some(seconds) => format!(
+            "{requests}, about {} at {} requests a second",
+            long(seconds),
+            report.rate
+        ),
+    };
+    match report.unknown.as_slice() {
+        [] => time,
+        unknown => format!("{time}; not counted: {}", unknown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_sentence_is_wrapped_and_a_long_word_stays_whole() {
+        let mut out = String::new();
+        wrap(
+            &mut out,
+            "  ",
+            &format!("{} {}", "word ".repeat(30).trim(), "x".repeat(100)),
+        );
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines[0].starts_with("  word") && lines[1].starts_with("    word"));
+        assert!(
+            lines
+                .iter()
+                .filter(|line| line.contains("word"))
+                .all(|line| line.chars().count() <= WIDTH)
+        );
+        assert_eq!(lines.last().unwrap().trim(), "x".repeat(100));
+    }
+}

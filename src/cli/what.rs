@@ -1,0 +1,221 @@
+//! What is read, from where, into what: the flags that `export` and `plan` share, and what they mean.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args as ClapArgs;
+use jiff::{SignedDuration, Timestamp};
+
+use super::access::AccessArgs;
+use super::config::{Config, StreamConfig};
+use super::settings::Environment;
+use super::{parse, place};
+use crate::error::{Error, Result};
+use crate::manifest::SyncMode;
+use crate::plan::Ask;
+use crate::run::Job;
+use crate::source::SourceSettings;
+use crate::storage::{Destination, layout};
+use crate::stream::{Catalog, Stream};
+
+/// The flags of every command that is about a run.
+#[derive(Debug, ClapArgs)]
+pub struct WhatArgs {
+    /// The streams to export; every core stream when none is named
+    #[arg(value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Where the lake is: a folder, or a file://, s3://, gs:// or az:// URL
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// How Customer.io is reached.
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// The beginning: a date, an instant, or how long ago (90d, 2y); rounded down to a UTC day
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// The end, not included; rounded up to a UTC day
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
+    /// Upsert what is new, or make the table what the API serves now [default: incremental]
+    #[arg(long, value_name = "MODE")]
+    pub sync: Option<String>,
+    /// How far before the mark rows are read again [default: 7d activities, 30d details]
+    #[arg(long, value_name = "SPAN")]
+    pub lookback: Option<String>,
+    /// Requests a second; 0 is unlimited
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub rate: String,
+    /// Put before every table name
+    #[arg(long, value_name = "TEXT")]
+    pub prefix: Option<String>,
+    /// Another name for a stream's table
+    #[arg(long, value_name = "STREAM=NAME")]
+    pub table: Vec<String>,
+    /// A config file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The run's idea of now, for replays and tests
+    #[arg(long, value_name = "INSTANT")]
+    pub now: Option<String>,
+}
+
+/// What a run is about, validated.
+#[derive(Debug)]
+pub struct What {
+    /// The config file.
+    pub config: Config,
+    /// The run's idea of now.
+    pub now: Timestamp,
+    /// The lake.
+    pub destination: Destination,
+    /// For the HTTP side.
+    pub source: SourceSettings,
+    /// The streams, in the catalog's order.
+    pub jobs: Vec<Job>,
+}
+
+impl What {
+    /// Flag, then environment, then config file, then default; `clock` is now unless a flag says otherwise.
+    ///
+    /// # Errors
+    /// Input, naming the flag, variable or file and the remedy.
+    pub fn resolve(args: &WhatArgs, environment: &Environment, clock: Timestamp) -> Result<Self> {
+        let config = Config::read_or_default(args.config.as_deref())?;
+        let now = args
+            .now
+            .as_deref()
+            .map_or(Ok(clock), |text| parse::instant("--now", text, clock))?;
+        Ok(Self {
+            destination: place::destination(args.to.as_deref(), &config)?,
+            source: args
+                .access
+                .source(&config, environment, parse::rate("--rate", &args.rate)?)?,
+            jobs: jobs(args, &config, now)?,
+            now,
+            config,
+        })
+    }
+}
+
+/// The streams `named`, or those in the config file, or every core stream; in the catalog's order, each once.
+///
+/// # Errors
+/// Input, naming a stream that does not exist and the nearest one.
+pub fn streams(named: &[String], config: &Config, catalog: &Catalog) -> Result<Vec<Arc<Stream>>> {
+    for name in named.iter().chain(config.streams.keys()) {
+        catalog.get(name)?;
+    }
+    let wanted = |stream: &&Arc<Stream>| match (named.is_empty(), config.streams.is_empty()) {
+        (false, _) => named.contains(&stream.stream),
+        (true, false) => config.streams.contains_key(&stream.stream),
+        (true, true) => true,
+    };
+    Ok(catalog.streams().iter().filter(wanted).cloned().collect())
+}
+
+fn jobs(args: &WhatArgs, config: &Config, now: Timestamp) -> Result<Vec<Job>> {
+    let catalog = Catalog::load()?;
+    let streams = streams(&args.streams, config, &catalog)?;
+    let tables = table_names(args, &catalog)?;
+    let jobs: Vec<Job> = streams
+        .iter()
+        .map(|stream| {
+            let said = config.streams.get(&stream.stream).cloned().unwrap_or_default();
+            job(stream, args, config, &said, tables.get(&stream.stream), now)
+        })
+        .collect::<Result<_>>()?;
+    distinct(&jobs)?;
+    Ok(jobs)
+}
+
+fn job(
+    stream: &Arc<Stream>,
+    args: &WhatArgs,
+    config: &Config,
+    said: &StreamConfig,
+    table: Option<&String>,
+    now: Timestamp,
+) -> Result<Job> {
+    let since = args.since.as_deref().or(said.since.as_deref());
+    let since = since.map(|text| parse::instant("--since", text, now)).transpose()?;
+    let until = args
+        .until
+        .as_deref()
+        .map(|text| parse::instant("--until", text, now))
+        .transpose()?;
+    if let (Some(from), Some(to)) = (since, until)
+        && from >= to
+    {
+        return Err(Error::input(format!(
+            "--since {from} is not before --until {to}; nothing lies between them"
+        )));
+    }
+    if let Some(from) = since.filter(|from| *from > now) {
+        return Err(Error::input(format!(
+            "--since {from} is after the run's now, {now}; there is nothing to read yet"
+        )));
+    }
+    let lookback = args.lookback.as_deref().or(said.lookback.as_deref());
+    let lookback = lookback.map(|text| parse::span("--lookback", text)).transpose()?;
+    let lookback = lookback.map(|span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX));
+    let name = table.or(said.table.as_ref()).unwrap_or(&stream.stream);
+    let prefix = args
+        .prefix
+        .as_ref()
+        .or(config.prefix.as_ref())
+        .map_or("", String::as_str);
+    let table = format!("{prefix}{name}");
+    layout::validate_table_name(&table)?;
+    Ok(Job {
+        sync: sync_mode(args.sync.as_deref().or(said.sync.as_deref()))?,
+        ask: Ask {
+            since,
+            until,
+            lookback: lookback.or(stream.sync.lookback()).unwrap_or(SignedDuration::ZERO),
+            now,
+        },
+        stream: Arc::clone(stream),
+        table,
+    })
+}
+
+fn sync_mode(text: Option<&str>) -> Result<SyncMode> {
+    match text {
+        None | Some("incremental") => Ok(SyncMode::Incremental),
+        Some("full-table") => Ok(SyncMode::FullTable),
+        Some(other) => Err(Error::input(format!(
+            "unknown sync mode {other:?}; write incremental or full-table"
+        ))),
+    }
+}
+
+fn table_names(args: &WhatArgs, catalog: &Catalog) -> Result<BTreeMap<String, String>> {
+    let mut tables = BTreeMap::new();
+    for text in &args.table {
+        let (stream, table) = text
+            .split_once('=')
+            .ok_or_else(|| Error::input(format!("--table {text:?} names no table; write --table STREAM=NAME")))?;
+        catalog.get(stream)?;
+        if tables.insert(stream.to_owned(), table.to_owned()).is_some() {
+            return Err(Error::input(format!(
+                "--table names stream {stream:?} twice; say it once"
+            )));
+        }
+    }
+    Ok(tables)
+}
+
+/// Two streams must not share a table, also not on a file system that does not tell capitals apart.
+fn distinct(jobs: &[Job]) -> Result<()> {
+    let mut seen: BTreeMap<String, &Job> = BTreeMap::new();
+    for job in jobs {
+        if let Some(other) = seen.insert(job.table.to_lowercase(), job) {
+            return Err(Error::input(format!(
+                "streams {:?} and {:?} would share the table {:?}; name another with --table {}=NAME",
+                other.stream.stream, job.stream.stream, job.table, job.stream.stream
+            )));
+        }
+    }
+    Ok(())
+}
