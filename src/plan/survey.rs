@@ -40,6 +40,16 @@ pub enum Scarce {
     },
 }
 
+impl Scarce {
+    /// How many pages a part should have.
+    fn part(self) -> f64 {
+        match self {
+            Self::Requests => PART_PAGES,
+            Self::Memory { pages } => pages.max(1.0),
+        }
+    }
+}
+
 /// What one message holds in a window beyond its first page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rest {
@@ -87,7 +97,7 @@ impl Parts {
         by_length.sort_by(|a, b| a.pages.total_cmp(&b.pages).then(a.id.cmp(&b.id)));
         for rest in by_length {
             // What is followed is held until the last part is committed: no more of it than a part would hold.
-            if rest.pages <= short && (windows.len() == 1 || held + rest.pages <= PART_PAGES) {
+            if rest.pages <= short && (windows.len() == 1 || held + rest.pages <= scarce.part()) {
                 held += rest.pages;
                 followed.push(rest.id);
                 continue;
@@ -142,13 +152,14 @@ impl Rest {
 
 /// How many parts a window of so many pages becomes.
 fn parts(window: Window, messages: usize, pages: f64, scarce: Scarce) -> f64 {
+    let wanted = (pages / scarce.part()).ceil();
     let count = match scarce {
         Scarce::Requests => {
             let months = (seconds(window) / days(1).as_secs_f64() / PART_DAYS).ceil();
             let worth = months + UNFILLED * pages / messages.max(1) as f64;
-            (pages / PART_PAGES).ceil().min(worth.floor())
+            wanted.min(worth.floor())
         }
-        Scarce::Memory { pages: fit } => (pages / fit.max(1.0)).ceil(),
+        Scarce::Memory { .. } => wanted,
     };
     count.max(1.0)
 }

@@ -12,6 +12,7 @@ mod budget;
 mod check;
 mod committer;
 mod context;
+mod counts;
 mod cpu;
 mod engine;
 mod event;

@@ -74,6 +74,8 @@ pub type SharedBuffer = Arc<Mutex<RunBuffer>>;
 /// What a page said about its rows, besides the rows.
 #[derive(Debug, Clone, Default)]
 pub struct PageFacts {
+    /// Rows served, those set aside included.
+    pub served: usize,
     /// Rows that were set aside.
     pub rejected: usize,
     /// The newest time in the page.
@@ -269,6 +271,7 @@ impl Chain {
         let times = times(&self.reader.job, &page.rows);
         let at = |micros: i64| Timestamp::from_microsecond(micros).ok();
         PageFacts {
+            served: page.served,
             rejected: page.rejected.len(),
             newest: times.and_then(arrow::compute::max).and_then(at),
             last: times

@@ -58,7 +58,6 @@ pub async fn forecast(
     refuse(&knocks)?;
     let teller = Teller {
         source,
-        catalog: &catalog,
         now: settings.now,
     };
     let mut streams = Vec::new();

@@ -7,6 +7,7 @@
 
 mod answers;
 mod commit;
+mod estimate;
 mod read;
 mod survey;
 

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answers::{Answer, Answers, tell};
+use super::estimate::Estimates;
 use super::survey::{Surveyed, answered, survey};
 use crate::columnar::{Fetched, PartitionKey};
 use crate::error::{Error, Result};
@@ -80,6 +81,10 @@ pub async fn read_all(
     tasks: Vec<WindowTask>,
     parts: mpsc::Sender<ReadPart>,
 ) -> Result<(), Ended> {
+    let Some(since) = tasks.first().map(|task| task.window.from) else {
+        return Ok(());
+    };
+    let estimates = Arc::new(Estimates::new(reader, since)?);
     // As much for all of its buffers as other streams have for theirs.
     let limit = reader.run.budget.rows_in_memory() * OPEN_PARTS / BUFFERS;
     let open = Arc::new(Semaphore::new(OPEN_PARTS));
@@ -91,9 +96,10 @@ pub async fn read_all(
     let asking = (Arc::clone(reader), Arc::clone(parents));
     let surveyed = futures::stream::iter(tasks).then(move |(task, later)| {
         let (reader, parents) = asking.clone();
+        let estimates = Arc::clone(&estimates);
         async move {
             let days = task.window.days();
-            let surveyed = survey(Arc::clone(&reader), parents, task, limit).await?;
+            let surveyed = survey(Arc::clone(&reader), parents, estimates, task, limit).await?;
             expect(&reader, &surveyed, later as f64 / days.max(1) as f64);
             split(&reader, surveyed, limit)
         }

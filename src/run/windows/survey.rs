@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answers::{Answer, Answers, tell};
+use super::estimate::Estimates;
 use crate::error::Error;
 use crate::plan::{Parts, Rest, Scarce, WindowTask, rest};
 use crate::run::parents::Parents;
@@ -49,6 +50,7 @@ struct More {
 pub async fn survey(
     reader: Arc<Reader>,
     parents: Arc<Parents>,
+    estimates: Arc<Estimates>,
     task: WindowTask,
     limit: usize,
 ) -> Result<Surveyed, Ended> {
@@ -58,7 +60,13 @@ pub async fn survey(
     let asked = ids.len();
     let (asking, into) = (Arc::clone(&reader), Arc::clone(&buffer));
     let firsts = futures::stream::iter(ids).map(move |id| {
-        let ask = first(Arc::clone(&asking), id, window, Arc::clone(&into));
+        let ask = first(
+            Arc::clone(&asking),
+            Arc::clone(&estimates),
+            id,
+            window,
+            Arc::clone(&into),
+        );
         let handle = AbortOnDropHandle::new(tokio::spawn(ask));
         async move {
             handle
@@ -90,6 +98,7 @@ pub async fn survey(
 /// Reads pages of one message until one holds rows.
 async fn first(
     reader: Arc<Reader>,
+    estimates: Arc<Estimates>,
     id: i64,
     window: Window,
     buffer: SharedBuffer,
@@ -113,7 +122,10 @@ async fn first(
         }
         let Some(last) = page.last else { continue };
         // Where rows come in another order than newest first, a page says nothing about what is left: its cursor does.
-        let rest = page.newest_first.then(|| rest(id, window, last)).flatten();
+        let rest = match page.newest_first.then(|| rest(id, window, last)).flatten() {
+            Some(rest) => Some(estimates.refine(&reader, rest, page.served).await?),
+            None => None,
+        };
         return Ok((id, Answer::Read { rejected }, Some(More { id, chain, rest })));
     }
 }
