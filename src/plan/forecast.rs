@@ -11,11 +11,12 @@ use super::{Months, WindowPlan, WindowTask};
 use crate::manifest::{SyncMode, TableState};
 use crate::stream::Window;
 
-/// A chain of more pages than this is cut up, and then not every page is full.
-const CUT_BEYOND: u64 = 4;
+/// A long chain is cut into stretches of so many pages, at least and at most, which are read side by side: a tenth of what the window
+/// holds lies between.
+const STRETCH: (f64, f64) = (4.0, 15.0);
 
-/// How many more requests that costs, for each page.
-const CUT_COSTS: f64 = 0.03;
+/// The last page of a stretch is half full.
+const UNFILLED: f64 = 0.5;
 
 /// What the numbers of a forecast rest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -145,18 +146,21 @@ pub fn windows(plan: &WindowPlan, messages: &BTreeMap<i64, Counted>, state: &Tab
             Some(_) => vec![task.window],
             None => state.coverage.uncovered(task.window),
         };
+        let mut filled = Vec::new();
         for (id, counted) in whom(task, messages) {
             asked.insert(id);
             match counted {
-                Counted::Months(months) => sum.add(months, task.window, &fresh, limit),
+                Counted::Months(months) => filled.push(sum.add(months, task.window, &fresh, limit)),
                 // One 404 speaks for every window.
                 Counted::Missing => _ = missing.insert(id),
                 Counted::Unknown => {
                     unknown.insert(id);
-                    sum.empty_page();
+                    filled.push(1);
                 }
             }
         }
+        sum.pages += filled.iter().sum::<u64>();
+        sum.requests += requests(&filled);
     }
     let known = asked.len() - missing.len() - unknown.len();
     let mut forecast = match (known, unknown.len()) {
@@ -204,18 +208,12 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, months: &Months, window: Window, fresh: &[Window], limit: u32) {
+    /// Enters what one message holds in `window`, and answers the pages that it fills.
+    fn add(&mut self, months: &Months, window: Window, fresh: &[Window], limit: u32) -> u64 {
         let rows = months.rows(window);
-        let pages = pages(rows, limit);
-        self.pages += pages;
-        self.requests += requests(pages);
         self.rows += rows;
         self.new += fresh.iter().map(|fresh| months.rows(*fresh)).sum::<f64>();
-    }
-
-    fn empty_page(&mut self) {
-        self.pages += 1;
-        self.requests += 1.0;
+        pages(rows, limit)
     }
 }
 
@@ -224,10 +222,15 @@ pub(super) fn pages(rows: f64, limit: u32) -> u64 {
     whole((rows / f64::from(limit.max(1))).ceil()).max(1)
 }
 
-/// What a message that fills `pages` pages in a window costs.
-fn requests(pages: u64) -> f64 {
-    let cut = if pages > CUT_BEYOND { CUT_COSTS } else { 0.0 };
-    float(pages) * (1.0 + cut)
+/// What the messages of one window cost, given how many pages each of them fills: a first page each, and what is long in stretches.
+fn requests(pages: &[u64]) -> f64 {
+    let rests = || pages.iter().map(|pages| float(pages.saturating_sub(1)));
+    let length = (rests().sum::<f64>() / 10.0).clamp(STRETCH.0, STRETCH.1);
+    let costs = rests().map(|rest| {
+        let stretches = if rest > length { (rest / length).ceil() } else { 0.0 };
+        1.0 + rest + UNFILLED * stretches
+    });
+    costs.sum()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -280,16 +283,14 @@ mod tests {
 
     #[test]
     fn a_page_that_is_begun_is_a_request_and_long_chains_cost_a_little_more() {
-        for (rows, requested) in [
-            (0.0, 1.0),
-            (0.4, 1.0),
-            (1000.0, 1.0),
-            (1000.5, 2.0),
-            (4000.0, 4.0),
-            (99_999.0, 103.0),
-        ] {
-            assert!((requests(pages(rows, 1000)) - requested).abs() < 1e-9, "{rows}");
+        for (rows, filled) in [(0.0, 1), (0.4, 1), (1000.0, 1), (1000.5, 2), (99_999.0, 100)] {
+            assert_eq!(pages(rows, 1000), filled, "{rows}");
         }
+        let costs = |filled: &[u64], requested: f64| assert!((requests(filled) - requested).abs() < 1e-9, "{filled:?}");
+        costs(&[], 0.0);
+        costs(&[1, 1, 5], 7.0);
+        costs(&[1, 9], 11.0);
+        costs(&[301, 1, 4], 306.0 + 10.0);
     }
 
     #[test]
