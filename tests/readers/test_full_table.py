@@ -172,11 +172,11 @@ def instant_day(ladder: Ladder, step: str) -> str:
 def test_a_message_that_vanishes_in_the_middle_keeps_its_rows(
     start_sandbox: StartSandbox, exporter: MakeExporter
 ) -> None:
-    """It answers some windows and then 404; what it did not answer is asked for again until it does."""
+    """It answers some pages and then 404; what it did not answer is asked for again until it does."""
     sandbox = start_sandbox(**SMALL)
     export = exporter(sandbox)
     message = sandbox.messages()[0]["id"]
-    sandbox.behave(vanish_after={str(message): 5})
+    sandbox.behave(largest_page=100, vanish_after={str(message): 5})
     outcome = export.run(DETAILS, "-q").expect(GAPS)
     assert str(message) in outcome.stream(DETAILS)["error"]
     sandbox.behave(vanish_after=None)
