@@ -109,11 +109,12 @@ impl Lanes {
         })
     }
 
-    /// How long the requests take that are still expected; `None` without a limit, and as long as no stream knows.
+    /// How long the requests take that are still expected; `None` without a limit, and where none are known of.
     fn left(&self) -> Option<String> {
         let under_way = || self.lanes.values().filter(|lane| !lane.ended);
         let known = under_way().filter_map(|lane| Some(lane.expected?.saturating_sub(lane.requests)));
-        if self.rate <= 0.0 || known.clone().next().is_none() {
+        let left: u64 = known.sum();
+        if self.rate <= 0.0 || left == 0 {
             return None;
         }
         // What a stream will ask that does not know yet comes on top.
@@ -123,7 +124,7 @@ impl Lanes {
             "at least"
         };
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let seconds = known.sum::<u64>() as f64 / self.rate;
+        let seconds = left as f64 / self.rate;
         Some(format!("{word} {}", span::rough(seconds)))
     }
 }

@@ -18,6 +18,9 @@ const STRETCH: (f64, f64) = (4.0, 15.0);
 /// The last page of a stretch is half full.
 const UNFILLED: f64 = 0.5;
 
+/// A message with more pages than this in a window is asked once for its counts, before it is cut.
+const COUNTED_BEYOND: u64 = 17;
+
 /// What the numbers of a forecast rest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,7 +142,7 @@ pub fn snapshot(asked: u64, listed: u64, stored: u64) -> Forecast {
 /// Time windows of each of `messages`, in pages of `limit` rows.
 pub fn windows(plan: &WindowPlan, messages: &BTreeMap<i64, Counted>, state: &TableState, limit: u32) -> Forecast {
     let (mut sum, mut missing, mut unknown) = (Sum::default(), BTreeSet::new(), BTreeSet::new());
-    let mut asked = BTreeSet::new();
+    let (mut asked, mut long) = (BTreeSet::new(), BTreeSet::new());
     for task in &plan.tasks {
         // What was not read of some messages is new all of it.
         let fresh = match task.only {
@@ -150,7 +153,13 @@ pub fn windows(plan: &WindowPlan, messages: &BTreeMap<i64, Counted>, state: &Tab
         for (id, counted) in whom(task, messages) {
             asked.insert(id);
             match counted {
-                Counted::Months(months) => filled.push(sum.add(months, task.window, &fresh, limit)),
+                Counted::Months(months) => {
+                    let pages = sum.add(months, task.window, &fresh, limit);
+                    filled.push(pages);
+                    if pages > COUNTED_BEYOND {
+                        long.insert(id);
+                    }
+                }
                 // One 404 speaks for every window.
                 Counted::Missing => _ = missing.insert(id),
                 Counted::Unknown => {
@@ -169,7 +178,7 @@ pub fn windows(plan: &WindowPlan, messages: &BTreeMap<i64, Counted>, state: &Tab
         _ => {
             let gone = missing.len() as u64;
             Forecast {
-                requests: Some(whole(sum.requests) + gone),
+                requests: Some(whole(sum.requests) + gone + long.len() as u64),
                 ..Forecast::new(Basis::Estimate).asking(sum.pages + gone, sum.rows, sum.new)
             }
         }
