@@ -1,23 +1,28 @@
 //! A page of JSON becomes rows of the table, in one pass over arrow-json's tape.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, NullArray};
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use arrow_json::ReaderBuilder;
-use arrow_json::reader::{ArrayDecoder, DecoderContext, DecoderFactory, Tape};
+use arrow_json::reader::{ArrayDecoder, Decoder, DecoderContext, DecoderFactory, Tape};
 
 use super::layout::Layout;
 use super::page::{DecodedPage, PageContext, PageError};
 use super::rows::{self, Table};
 use crate::stream::{Stream, arrow_schema};
 
+/// A parser keeps the memory of the largest text that it has read; after a larger one than this it is not used again.
+const LARGEST_KEPT: usize = 4 << 20;
+
 /// Decodes the pages of one stream.
 #[derive(Debug, Clone)]
 pub struct PageDecoder {
     pub(super) table: Arc<Table>,
+    /// Those that are not at work: the next page finds memory that is large enough.
+    idle: Arc<Mutex<Vec<Parser>>>,
 }
 
 /// What one JSON text is.
@@ -36,6 +41,7 @@ impl PageDecoder {
         let layout = Layout::new(&stream.columns);
         Self {
             table: Arc::new(Table { stream, schema, layout }),
+            idle: Arc::default(),
         }
     }
 
@@ -56,55 +62,85 @@ impl PageDecoder {
     }
 
     pub(super) fn read(&self, text: &[u8], context: &PageContext, body: Body) -> Result<DecodedPage, PageError> {
-        let (tap, decoded) = Tap::new(Arc::clone(&self.table), context.clone(), body);
-        match drive(text, tap) {
-            Ok(()) => decoded
-                .try_recv()
-                .unwrap_or_else(|_| Err(PageError::NotJson("it is empty".into()))),
+        let idle = lock(&self.idle).pop();
+        let parser = idle.map_or_else(|| Parser::new(&self.table), Ok);
+        let mut parser = parser.map_err(|error| PageError::NotJson(error.to_string()))?;
+        match parser.parse(text, context, body) {
+            Ok(Some(decoded)) => {
+                if text.len() <= LARGEST_KEPT {
+                    lock(&self.idle).push(parser);
+                }
+                decoded
+            }
+            Ok(None) => Err(PageError::NotJson("it is empty".into())),
+            // The parser is poisoned by its first error.
             Err(error) => Err(PageError::NotJson(error.to_string())),
         }
     }
 }
 
-/// Parses `text`, which must hold exactly one JSON value, and lets `tap` see its tape.
-fn drive(text: &[u8], tap: Tap) -> Result<(), ArrowError> {
-    let root = Field::new("page", DataType::Null, true);
-    let builder = ReaderBuilder::new_with_field(root)
-        .with_batch_size(1)
-        .with_decoder_factory(Arc::new(tap));
-    let mut decoder = builder.build_decoder()?;
-    let consumed = decoder.decode(text)?;
-    let rest = text.get(consumed..).unwrap_or_default();
-    if !rest.trim_ascii().is_empty() {
-        return Err(ArrowError::JsonError(format!("other text follows at byte {consumed}")));
-    }
-    decoder.flush().map(|_| ())
+/// arrow-json's decoder with a tap in it.
+struct Parser {
+    json: Decoder,
+    desk: Arc<Mutex<Desk>>,
 }
 
-/// Stands where arrow-json expects the decoder of the root, takes the rows off the tape and sends them past arrow-json's own result.
-///
-/// A decoder is poisoned by its first error, so each page gets a tap and a decoder of its own.
+/// What the tap is asked for, and what it answers.
+#[derive(Debug, Default)]
+struct Desk {
+    asked: Option<(PageContext, Body)>,
+    decoded: Option<Result<DecodedPage, PageError>>,
+}
+
+impl Parser {
+    fn new(table: &Arc<Table>) -> Result<Self, ArrowError> {
+        let desk = Arc::default();
+        let tap = Tap {
+            table: Arc::clone(table),
+            desk: Arc::clone(&desk),
+        };
+        let root = Field::new("page", DataType::Null, true);
+        let builder = ReaderBuilder::new_with_field(root)
+            .with_batch_size(1)
+            .with_decoder_factory(Arc::new(tap));
+        let json = builder.build_decoder()?;
+        Ok(Self { json, desk })
+    }
+
+    /// Parses `text`, which must hold exactly one JSON value; `None` when it holds nothing.
+    fn parse(
+        &mut self,
+        text: &[u8],
+        context: &PageContext,
+        body: Body,
+    ) -> Result<Option<Result<DecodedPage, PageError>>, ArrowError> {
+        lock(&self.desk).asked = Some((context.clone(), body));
+        let consumed = self.json.decode(text)?;
+        let rest = text.get(consumed..).unwrap_or_default();
+        if !rest.trim_ascii().is_empty() {
+            return Err(ArrowError::JsonError(format!("other text follows at byte {consumed}")));
+        }
+        self.json.flush()?;
+        Ok(lock(&self.desk).decoded.take())
+    }
+}
+
+impl fmt::Debug for Parser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parser")
+    }
+}
+
+/// What is locked here is whole after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Stands where arrow-json expects the decoder of the root, takes the rows off the tape and hands them past arrow-json's own result.
 #[derive(Debug, Clone)]
 struct Tap {
     table: Arc<Table>,
-    context: Arc<PageContext>,
-    body: Body,
-    decoded: Sender<Result<DecodedPage, PageError>>,
-}
-
-impl Tap {
-    fn new(table: Arc<Table>, context: PageContext, body: Body) -> (Self, Receiver<Result<DecodedPage, PageError>>) {
-        let (sender, receiver) = channel();
-        (
-            Self {
-                table,
-                context: Arc::new(context),
-                body,
-                decoded: sender,
-            },
-            receiver,
-        )
-    }
+    desk: Arc<Mutex<Desk>>,
 }
 
 impl DecoderFactory for Tap {
@@ -120,13 +156,13 @@ impl DecoderFactory for Tap {
 
 impl ArrayDecoder for Tap {
     fn decode(&mut self, tape: &Tape<'_>, positions: &[u32]) -> Result<ArrayRef, ArrowError> {
-        for &pos in positions {
-            let decoded = match self.body {
-                Body::Page => rows::read_page(&self.table, &self.context, tape, pos),
-                Body::Row => rows::read_row(&self.table, &self.context, tape, pos),
-            };
-            // The receiver outlives the decoder; were it gone, nobody would ask for the page.
-            self.decoded.send(decoded).ok();
+        let mut desk = lock(&self.desk);
+        // There is one text at a time, and one value in it.
+        if let (Some((context, body)), Some(&pos)) = (desk.asked.take(), positions.first()) {
+            desk.decoded = Some(match body {
+                Body::Page => rows::read_page(&self.table, &context, tape, pos),
+                Body::Row => rows::read_row(&self.table, &context, tape, pos),
+            });
         }
         Ok(Arc::new(NullArray::new(positions.len())))
     }

@@ -20,7 +20,7 @@ use crate::stream::Stream;
 
 /// Rows in memory are handed out in batches of the encoder's own size, so that it need not cut them again.
 const BATCH_ROWS: usize = 8192;
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 8 << 20;
 
 /// Everything a [`RunBuffer`](super::RunBuffer) collected.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ struct Collected {
 
 #[derive(Debug)]
 pub(super) enum FetchedRows {
-    /// Without stamps, without superseded rows; and how many of them make a batch.
+    /// Without superseded rows; and how many of them make a batch.
     Memory(SortedRun, usize),
     /// Stamped runs that are merged when they are read.
     Disk(Vec<RunFile>),

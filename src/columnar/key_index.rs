@@ -9,20 +9,19 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
-use arrow::row::Rows;
 use tempfile::TempPath;
 
-use super::order::{Order, hash, key_hash};
+use super::order::{Order, key_hash};
+use super::sorted_run::Page;
 use super::spill::{SpillDir, failed};
-use super::stamp::{Stamp, Stamps};
+use super::stamp::Stamp;
 use crate::error::Result;
 
 /// One form of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct KeyEntry {
     key: u128,
-    /// Stands for the place in the order: rows at one place meet when runs are merged.
+    /// Stands for the place in the order that rows with this key have: rows at one place meet when runs are merged.
     place: u64,
     stamp: Stamp,
 }
@@ -30,16 +29,18 @@ pub(super) struct KeyEntry {
 impl KeyEntry {
     const BYTES: usize = 40;
 
-    /// Appends the entries of a stamped batch.
-    pub(super) fn collect(order: &Order, batch: &RecordBatch, places: &Rows, into: &mut Vec<Self>) -> Result<()> {
-        let keys = order.keys(batch)?;
-        let stamps = Stamps::of(batch);
-        into.extend((0..batch.num_rows()).map(|row| Self {
-            key: key_hash(&keys.text(row)),
-            place: hash(0, places.row(row).data()),
-            stamp: stamps.get(row),
-        }));
-        Ok(())
+    /// The entries of every row of `pages`.
+    pub(super) fn collect(order: &Order, pages: &[Page]) -> Result<Vec<Self>> {
+        let mut entries = Vec::with_capacity(pages.iter().map(|page| page.rows.num_rows()).sum());
+        for page in pages {
+            let (keys, places) = (order.keys(&page.rows)?, order.places(&page.rows)?);
+            entries.extend((0..page.rows.num_rows()).map(|row| Self {
+                key: key_hash(&keys.text(row)),
+                place: places.among_equals(row),
+                stamp: page.stamp(row),
+            }));
+        }
+        Ok(entries)
     }
 
     fn to_bytes(self) -> [u8; Self::BYTES] {

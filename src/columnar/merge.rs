@@ -110,9 +110,13 @@ struct Merge<'a, W: Write + Send> {
 impl<W: Write + Send> Merge<'_, W> {
     fn run(mut self, mut stored: Side<'_>, mut fetched: Side<'_>) -> Result<MergeOutcome> {
         loop {
-            stored.head(self.order)?;
+            let nothing_stored = stored.head(self.order)?.is_none();
             fetched.head(self.order)?;
             let Some(order) = compare(&stored, &fetched) else { break };
+            if nothing_stored {
+                self.all_new(&mut fetched)?;
+                continue;
+            }
             match order {
                 Ordering::Less => self.only_stored(&mut stored)?,
                 Ordering::Greater => {
@@ -136,6 +140,15 @@ impl<W: Write + Send> Merge<'_, W> {
             greatest_key: stats.greatest_key,
             ..self.outcome
         })
+    }
+
+    /// Nothing stored is left, so the rest of the batch is taken as it is.
+    fn all_new(&mut self, fetched: &mut Side<'_>) -> Result<()> {
+        if let Some(rows) = fetched.rest()? {
+            self.outcome.new += rows.num_rows() as u64;
+            self.output.push(&rows)?;
+        }
+        Ok(())
     }
 
     /// The key stands here in what is stored, and not in what was fetched.

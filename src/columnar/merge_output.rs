@@ -59,12 +59,22 @@ impl<'a, W: Write + Send> MergeOutput<'a, W> {
     pub(super) fn flush(&mut self) -> Result<()> {
         if !self.picks.is_empty() {
             let batch = self.gather()?;
-            self.stats.see(self.order, &batch)?;
-            self.encoder.push(&batch)?;
+            self.write(&batch)?;
         }
         self.picks.clear();
         self.sources.clear();
         Ok(())
+    }
+
+    /// Writes whole rows behind those picked.
+    pub(super) fn push(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.flush()?;
+        self.write(rows)
+    }
+
+    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.stats.see(self.order, rows)?;
+        self.encoder.push(rows)
     }
 
     pub(super) fn finish(mut self) -> Result<PartitionStats> {

@@ -81,6 +81,19 @@ impl<'a> Side<'a> {
         self.check()
     }
 
+    /// The rest of the present batch at once; goes on behind it.
+    pub(super) fn rest(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(head) = self.head.take() else { return Ok(None) };
+        let (from, count) = (head.row, head.batch.num_rows());
+        let ascends = (from + 1..count).all(|row| head.order.row(row - 1) < head.order.row(row));
+        self.last = count.checked_sub(1).map(|row| head.order.row(row).owned());
+        if ascends {
+            Ok(Some(head.batch.slice(from, count - from)))
+        } else {
+            Err(self.disorder())
+        }
+    }
+
     /// Forgets that the output knows the present batch.
     pub(super) fn forget_source(&mut self) {
         if let Some(head) = &mut self.head {
@@ -98,10 +111,14 @@ impl<'a> Side<'a> {
         if before.is_none_or(|before| before < head.order()) {
             return Ok(());
         }
+        Err(self.disorder())
+    }
+
+    fn disorder(&self) -> Error {
         let name = self.name;
-        Err(Error::storage(format!(
+        Error::storage(format!(
             "the {name} rows of a partition are not in the order of their table; if another program wrote the file, move it away"
-        )))
+        ))
     }
 }
 

@@ -27,6 +27,7 @@ mod order;
 mod page;
 mod parquet_layout;
 mod partition_key;
+mod place;
 mod proof;
 mod row_bytes;
 mod rows;

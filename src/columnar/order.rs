@@ -10,6 +10,7 @@ use arrow::row::{RowConverter, Rows, SortField};
 use jiff::Timestamp;
 
 use super::PartitionKey;
+use super::place::Places;
 use crate::error::{Error, Result};
 use crate::stream::{Stream, arrow_schema};
 
@@ -50,6 +51,11 @@ impl Order {
         self.converter
             .convert_columns(&columns)
             .map_err(|error| Error::internal("rows have another order than their table").caused_by(error))
+    }
+
+    /// The place of each fetched row.
+    pub(super) fn places<'a>(&self, batch: &'a RecordBatch) -> Result<Places<'a>> {
+        Places::of(self.columns.iter().map(|&at| batch.column(at)))
     }
 
     /// The key of each row.
@@ -136,7 +142,7 @@ pub fn key_hash(key: &str) -> u128 {
 }
 
 /// The same for the same bytes within one process; another `salt` gives an independent value.
-pub(super) fn hash(salt: u8, bytes: &[u8]) -> u64 {
+fn hash(salt: u8, bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write_u8(salt);
     hasher.write(bytes);

@@ -11,7 +11,7 @@ use super::order::Order;
 use super::run_merge::RunMerge;
 use super::sorted_run::{Page, SortedRun};
 use super::spill::{RunFile, RunWriter, SpillDir};
-use super::stamp::{Stamp, Stamps, put, stamped_schema, take_off};
+use super::stamp::{Stamp, stamped_schema};
 use crate::error::{Error, Result};
 use crate::stream::{Stream, arrow_schema};
 
@@ -21,8 +21,8 @@ const BATCH_ROWS: usize = 1024;
 const BATCH_BYTES: usize = 1 << 20;
 /// This many runs of about one size become one, so that the number of runs that are read at once stays small.
 const FAN_IN: usize = 16;
-/// Sorting takes this much beside the row itself.
-const SORT_BYTES: usize = size_of::<KeyEntry>() + 40;
+/// Sorting takes this much beside the row itself: the rows' places twice over, then their keys.
+const SORT_BYTES: usize = 64;
 
 /// Collects the rows of one stream.
 #[derive(Debug)]
@@ -85,20 +85,21 @@ impl RunBuffer {
                 self.stream.stream
             )));
         }
-        let batch = put(
-            &rows,
-            Stamp {
-                request,
-                arrival: self.rows,
-            },
-        )?;
-        let order = self.order.rows(&batch)?;
-        self.rows += batch.num_rows() as u64;
-        let bytes = batch.get_array_memory_size() + order.size() + batch.num_rows() * SORT_BYTES;
+        let first = Stamp {
+            request,
+            arrival: self.rows,
+        };
+        self.rows += rows.num_rows() as u64;
+        let bytes = bytes_of(&rows);
         self.bytes += bytes;
         self.pushed_bytes += bytes;
-        self.pages.push(Page { batch, order });
+        self.pages.push(Page { rows, first });
         if self.bytes >= self.limit { self.spill() } else { Ok(()) }
+    }
+
+    /// Whether `rows` can be pushed without anything going to disk.
+    pub fn has_room_for(&self, rows: &RecordBatch) -> bool {
+        self.bytes + bytes_of(rows) < self.limit
     }
 
     /// Bytes held in memory, what sorting them will take included.
@@ -136,11 +137,10 @@ impl RunBuffer {
         let keys = KeySet::in_memory(entries);
         if keys.any_moved() {
             run.retain(&self.order, |page, row| {
-                let key = self.order.keys(page)?.text(row);
-                Ok(!keys.is_superseded(&key, Stamps::of(page).get(row)))
+                let key = self.order.keys(&page.rows)?.text(row);
+                Ok(!keys.is_superseded(&key, page.stamp(row)))
             })?;
         }
-        run.map_pages(take_off)?;
         let rows = FetchedRows::in_memory(run, self.bytes);
         Ok(Fetched::new(self.stream, rows, keys, self.spill))
     }
@@ -150,7 +150,7 @@ impl RunBuffer {
         if self.pages.is_empty() {
             return Ok(());
         }
-        let rows = self.pages.iter().map(|page| page.batch.num_rows()).sum();
+        let rows = self.pages.iter().map(|page| page.rows.num_rows()).sum();
         let step = rows_in(BATCH_BYTES, self.bytes, rows).min(BATCH_ROWS);
         let (run, mut entries) = sort(&self.order, std::mem::take(&mut self.pages))?;
         self.bytes = 0;
@@ -159,7 +159,7 @@ impl RunBuffer {
         let mut writer = RunWriter::new(&self.spill, &stamped_schema(&self.schema))?;
         for (key, range) in run.partitions() {
             for start in range.clone().step_by(step) {
-                writer.push(*key, &run.gather(start..range.end.min(start + step))?)?;
+                writer.push(*key, &run.gather_stamped(start..range.end.min(start + step))?)?;
             }
         }
         let run = SpilledRun {
@@ -205,11 +205,14 @@ impl RunBuffer {
 }
 
 fn sort(order: &Order, pages: Vec<Page>) -> Result<(SortedRun, Vec<KeyEntry>)> {
-    let mut entries = Vec::with_capacity(pages.iter().map(|page| page.batch.num_rows()).sum());
-    for page in &pages {
-        KeyEntry::collect(order, &page.batch, &page.order, &mut entries)?;
-    }
-    Ok((SortedRun::new(order, pages)?, entries))
+    let run = SortedRun::new(order, pages)?;
+    let entries = KeyEntry::collect(order, run.pages())?;
+    Ok((run, entries))
+}
+
+/// What rows take in memory, and sorting them.
+fn bytes_of(rows: &RecordBatch) -> usize {
+    rows.get_array_memory_size() + rows.num_rows() * SORT_BYTES
 }
 
 /// How many rows of these runs a batch should have.

@@ -102,7 +102,29 @@ impl RunMerge {
         self.load(head.run)
     }
 
+    /// The rest of the first batch, when all of it comes before every other run: then there is nothing to gather.
+    fn undisputed(&mut self) -> Result<Option<RecordBatch>> {
+        let Some((&head, others)) = self.heads.split_last() else {
+            return Ok(None);
+        };
+        let source = &self.sources[head.source];
+        let end = source.batch.num_rows();
+        let last = source.order.row(end - 1);
+        let before = |next: &Head| last < self.sources[next.source].order.row(next.row);
+        if !others.last().is_none_or(before) {
+            return Ok(None);
+        }
+        let rest = source.batch.slice(head.row, end - head.row);
+        self.heads.pop();
+        self.load(head.run)?;
+        self.release();
+        Ok(Some(rest))
+    }
+
     fn pick(&mut self) -> Result<Option<RecordBatch>> {
+        if let Some(rest) = self.undisputed()? {
+            return Ok(Some(rest));
+        }
         let mut picked: Vec<Head> = Vec::with_capacity(self.limit);
         while let Some(&head) = self.heads.last() {
             if picked.last().is_some_and(|last| self.same_place(last, &head)) {

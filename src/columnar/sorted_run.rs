@@ -1,22 +1,33 @@
 //! Fetched rows in memory, sorted by reference: the pages stay as they came and are gathered when they are read.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
-use arrow::row::Rows;
 
 use super::PartitionKey;
 use super::order::Order;
-use super::stamp::Stamps;
+use super::place::Places;
+use super::stamp::{Stamp, put};
 use crate::error::{Error, Result};
 
-/// A stamped batch and its order, in the sequence in which rows came.
+/// Rows as they came.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub(super) batch: RecordBatch,
-    pub(super) order: Rows,
+    pub(super) rows: RecordBatch,
+    /// The stamp of the first row; the others arrived right behind it.
+    pub(super) first: Stamp,
+}
+
+impl Page {
+    pub(super) fn stamp(&self, row: usize) -> Stamp {
+        Stamp {
+            arrival: self.first.arrival + row as u64,
+            ..self.first
+        }
+    }
 }
 
 /// A row of a page.
@@ -26,21 +37,19 @@ struct Place {
     row: u32,
 }
 
-/// Stamped pages and the sequence in which their rows are to be read; of rows with equal order only the latest.
+/// Pages and the sequence in which their rows are to be read; of rows with equal order only the latest.
 #[derive(Debug)]
 pub(super) struct SortedRun {
-    pages: Vec<RecordBatch>,
+    pages: Vec<Page>,
     places: Vec<Place>,
     partitions: BTreeMap<PartitionKey, Range<usize>>,
 }
 
 impl SortedRun {
     pub(super) fn new(order: &Order, pages: Vec<Page>) -> Result<Self> {
-        let places = sort(&pages);
-        let pages = pages.into_iter().map(|page| page.batch).collect();
         let mut run = Self {
+            places: sort(order, &pages)?,
             pages,
-            places,
             partitions: BTreeMap::new(),
         };
         run.partition(order)?;
@@ -51,12 +60,16 @@ impl SortedRun {
         self.places.len()
     }
 
+    pub(super) fn pages(&self) -> &[Page] {
+        &self.pages
+    }
+
     pub(super) fn partitions(&self) -> &BTreeMap<PartitionKey, Range<usize>> {
         &self.partitions
     }
 
-    /// Takes out every row that `stays` refuses, given its stamped page and its number in it.
-    pub(super) fn retain(&mut self, order: &Order, stays: impl Fn(&RecordBatch, usize) -> Result<bool>) -> Result<()> {
+    /// Takes out every row that `stays` refuses, given its page and its number in it.
+    pub(super) fn retain(&mut self, order: &Order, stays: impl Fn(&Page, usize) -> Result<bool>) -> Result<()> {
         let mut kept = Vec::with_capacity(self.places.len());
         for place in std::mem::take(&mut self.places) {
             if stays(&self.pages[place.page as usize], place.row as usize)? {
@@ -65,12 +78,6 @@ impl SortedRun {
         }
         self.places = kept;
         self.partition(order)
-    }
-
-    /// Changes every page, rows excepted.
-    pub(super) fn map_pages(&mut self, change: impl Fn(&RecordBatch) -> Result<RecordBatch>) -> Result<()> {
-        self.pages = self.pages.iter().map(change).collect::<Result<_>>()?;
-        Ok(())
     }
 
     /// Gathers the rows of a part of the run.
@@ -84,7 +91,7 @@ impl SortedRun {
                 let number = &mut numbers[place.page as usize];
                 if *number == usize::MAX {
                     *number = pages.len();
-                    pages.push(&self.pages[place.page as usize]);
+                    pages.push(&self.pages[place.page as usize].rows);
                 }
                 (*number, place.row as usize)
             })
@@ -93,10 +100,20 @@ impl SortedRun {
             .map_err(|error| Error::internal("sorted rows cannot be gathered").caused_by(error))
     }
 
+    /// The same with their stamps.
+    pub(super) fn gather_stamped(&self, part: Range<usize>) -> Result<RecordBatch> {
+        let rows = self.gather(part.clone())?;
+        let places = self.places[part].iter();
+        put(
+            &rows,
+            places.map(|place| self.pages[place.page as usize].stamp(place.row as usize)),
+        )
+    }
+
     fn partition(&mut self, order: &Order) -> Result<()> {
         let micros = |at: usize| {
             let place = self.places[at];
-            order.micros(&self.pages[place.page as usize], place.row as usize)
+            order.micros(&self.pages[place.page as usize].rows, place.row as usize)
         };
         self.partitions = order.partitions(self.places.len(), micros)?.into_iter().collect();
         Ok(())
@@ -104,33 +121,33 @@ impl SortedRun {
 }
 
 /// The places of all rows by order, then stamp; of equal order the last one only.
-fn sort(pages: &[Page]) -> Vec<Place> {
-    let stamps: Vec<_> = pages.iter().map(|page| Stamps::of(&page.batch)).collect();
-    let order = |place: &Place| pages[place.page as usize].order.row(place.row as usize);
-    let stamp = |place: &Place| stamps[place.page as usize].get(place.row as usize);
-    let mut rows: Vec<(u128, Place)> = Vec::with_capacity(pages.iter().map(|page| page.order.num_rows()).sum());
-    for (page, number) in pages.iter().zip(0..) {
-        let places = (0..).take(page.order.num_rows()).map(|row| Place { page: number, row });
-        rows.extend(places.map(|place| (prefix(order(&place).data()), place)));
+fn sort(order: &Order, pages: &[Page]) -> Result<Vec<Place>> {
+    let orders = pages
+        .iter()
+        .map(|page| order.places(&page.rows))
+        .collect::<Result<Vec<Places<'_>>>>()?;
+    let by_order = |(a_prefix, a): &(u128, Place), (b_prefix, b): &(u128, Place)| {
+        let in_full = || orders[a.page as usize].compare(a.row as usize, &orders[b.page as usize], b.row as usize);
+        a_prefix.cmp(b_prefix).then_with(in_full)
+    };
+    let stamp = |place: &Place| pages[place.page as usize].stamp(place.row as usize);
+    let mut rows: Vec<(u128, Place)> = Vec::with_capacity(pages.iter().map(|page| page.rows.num_rows()).sum());
+    for ((page, places), number) in pages.iter().zip(&orders).zip(0..) {
+        let prefixes = (0..page.rows.num_rows()).map(|row| places.prefix(row));
+        rows.extend(
+            prefixes
+                .zip(0..)
+                .map(|(prefix, row)| (prefix, Place { page: number, row })),
+        );
     }
-    rows.sort_unstable_by(|(a_prefix, a), (b_prefix, b)| {
-        let by_order = a_prefix.cmp(b_prefix).then_with(|| order(a).cmp(&order(b)));
-        by_order.then_with(|| stamp(a).cmp(&stamp(b)))
-    });
+    // Pages come sorted, if the other way round: this one finds the sorted stretches and merges them.
+    rows.sort_by(|a, b| by_order(a, b).then_with(|| stamp(&a.1).cmp(&stamp(&b.1))));
     let next_differs = |at: usize| {
         rows.get(at + 1)
-            .is_none_or(|(prefix, next)| *prefix != rows[at].0 || order(next) != order(&rows[at].1))
+            .is_none_or(|next| by_order(next, &rows[at]) != Ordering::Equal)
     };
-    (0..rows.len())
+    Ok((0..rows.len())
         .filter(|&at| next_differs(at))
         .map(|at| rows[at].1)
-        .collect()
-}
-
-/// The first bytes as a number: most comparisons end here, without a visit to the row.
-fn prefix(order: &[u8]) -> u128 {
-    let mut bytes = [0; 16];
-    let length = order.len().min(bytes.len());
-    bytes[..length].copy_from_slice(&order[..length]);
-    u128::from_be_bytes(bytes)
+        .collect())
 }

@@ -1,4 +1,4 @@
-//! When a fetched row came: two columns behind the table's own, taken off before rows leave the room.
+//! When a fetched row came: on disk two columns behind the table's own, taken off before rows leave the room.
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ pub(super) fn stamped_schema(schema: &Schema) -> SchemaRef {
     ))
 }
 
-/// Puts a stamp on each row; `first` is the first row's.
-pub(super) fn put(rows: &RecordBatch, first: Stamp) -> Result<RecordBatch> {
-    let count = rows.num_rows() as u64;
+/// Puts a stamp on each row.
+pub(super) fn put(rows: &RecordBatch, stamps: impl Iterator<Item = Stamp>) -> Result<RecordBatch> {
+    let (requests, arrivals): (Vec<u64>, Vec<u64>) = stamps.map(|stamp| (stamp.request, stamp.arrival)).unzip();
     let stamps: [ArrayRef; 2] = [
-        Arc::new(UInt64Array::from_value(first.request, rows.num_rows())),
-        Arc::new(UInt64Array::from_iter_values(first.arrival..first.arrival + count)),
+        Arc::new(UInt64Array::from(requests)),
+        Arc::new(UInt64Array::from(arrivals)),
     ];
     let columns = rows.columns().iter().cloned().chain(stamps).collect();
     RecordBatch::try_new(stamped_schema(rows.schema_ref()), columns).map_err(broken)

@@ -125,6 +125,9 @@ pub(super) fn name_before<'t>(tape: &Tape<'t>, pos: u32) -> &'t str {
 
 /// The integer that `text` stands for by the grammar of JSON numbers: `42`, `1.0`, `1e3`, never rounded.
 fn parse_integer(text: &str) -> Option<i64> {
+    if let Some(few) = few_digits(text.as_bytes()) {
+        return Some(few);
+    }
     let bytes = text.as_bytes();
     let unsigned = bytes.strip_prefix(b"-").unwrap_or(bytes);
     let plain = unsigned.iter().all(u8::is_ascii_digit) && (unsigned.len() == 1 || unsigned.first() != Some(&b'0'));
@@ -133,6 +136,17 @@ fn parse_integer(text: &str) -> Option<i64> {
     } else {
         is_number(text).then(|| exact_integer(text)).flatten()
     }
+}
+
+/// What nearly every number is: too few digits to overflow, and nothing else.
+fn few_digits(text: &[u8]) -> Option<i64> {
+    if text.is_empty() || text.len() > 18 || (text[0] == b'0' && text.len() > 1) {
+        return None;
+    }
+    text.iter().try_fold(0, |value, digit| match digit {
+        b'0'..=b'9' => Some(value * 10 + i64::from(digit - b'0')),
+        _ => None,
+    })
 }
 
 /// The value of a well-formed number with a fraction or an exponent, when it is an integer.

@@ -290,13 +290,23 @@ impl Chain {
             counts.page(page.served, &page.drift);
             counts.rows.rejected += page.rejected.len() as u64;
         }
-        let buffer = Arc::clone(buffer);
-        let rows = page.rows;
-        let lay = move || {
-            let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
-            buffer.push(rows, arrived.sequence)
+        let (rows, sequence) = (page.rows, arrived.sequence);
+        // To lay rows in costs less than to send them to a worker thread, unless they push others out to disk.
+        let laid = match buffer.try_lock() {
+            Ok(mut held) if held.has_room_for(&rows) => {
+                held.push(rows.clone(), sequence)?;
+                true
+            }
+            _ => false,
         };
-        reader.run.cpu.run(lay).await?;
+        if !laid {
+            let buffer = Arc::clone(buffer);
+            let lay = move || {
+                let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
+                buffer.push(rows, sequence)
+            };
+            reader.run.cpu.run(lay).await?;
+        }
         (reader.run.listener)(RunEvent::Page {
             stream: reader.job.stream.stream.clone(),
             rows: page.served as u64,

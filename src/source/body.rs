@@ -1,7 +1,11 @@
 //! Reading a body, but not more of it than is good.
 
+use std::io::{self, Read};
+
 use bytes::{Bytes, BytesMut};
+use flate2::bufread::MultiGzDecoder;
 use reqwest::Response;
+use reqwest::header::CONTENT_ENCODING;
 use serde_json::Value;
 
 use super::Token;
@@ -17,8 +21,43 @@ const MOST_RESERVED: usize = 1 << 20;
 /// The longest text of the server that is repeated in an error, in characters.
 const LONGEST_WORDS: usize = 300;
 
+/// Why a body did not come whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error(transparent)]
+    Network(#[from] reqwest::Error),
+    #[error("gzip: {0}")]
+    Damaged(#[from] io::Error),
+}
+
 /// The whole decoded body, or `None` as soon as it is over `cap` bytes: a gzip bomb is never unfolded.
-pub(super) async fn read_up_to(response: &mut Response, cap: usize) -> reqwest::Result<Option<Bytes>> {
+///
+/// It is unpacked in one go when it is there: piece by piece, as they come, that costs more.
+pub(super) async fn read_up_to(response: &mut Response, cap: usize) -> Result<Option<Bytes>, BodyError> {
+    let is_packed = response
+        .headers()
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"gzip"));
+    let body = read_as_sent(response, cap).await?;
+    match body {
+        Some(packed) if is_packed && !packed.is_empty() => Ok(unpack(&packed, cap)?),
+        body => Ok(body),
+    }
+}
+
+/// The unpacked body, unless it is over `cap` bytes.
+fn unpack(packed: &[u8], cap: usize) -> io::Result<Option<Bytes>> {
+    // The last bytes say how much it is; should they lie, there is only more to copy.
+    let told = packed
+        .last_chunk()
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+    let mut body = Vec::with_capacity(told.min(MOST_RESERVED) + 1);
+    let limit = cap as u64 + 1;
+    MultiGzDecoder::new(packed).take(limit).read_to_end(&mut body)?;
+    Ok((body.len() <= cap).then(|| Bytes::from(body)))
+}
+
+async fn read_as_sent(response: &mut Response, cap: usize) -> reqwest::Result<Option<Bytes>> {
     let announced = response.content_length().unwrap_or(0);
     if announced > cap as u64 {
         return Ok(None);

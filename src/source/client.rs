@@ -178,7 +178,6 @@ fn http_client(candidates: &[Url], settings: &SourceSettings) -> Result<reqwest:
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(&settings.user_agent)
-        .gzip(true)
         .redirect(Policy::none())
         // Every attempt has to pass the limiter.
         .retry(reqwest::retry::never())

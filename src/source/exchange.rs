@@ -5,17 +5,19 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, LOCATION};
 use reqwest::{Method as HttpMethod, StatusCode};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::body::{LARGEST_PAGE, read_reason, read_up_to};
+use super::body::{BodyError, LARGEST_PAGE, read_reason, read_up_to};
 use super::client::Inner;
 use super::error::{Place, said};
 use super::retry::retry_after;
 use super::{FetchError, Request};
 use crate::stream::Method;
+
+const DAMAGED: &str = "the body broke off or is damaged";
 
 /// What an attempt came to.
 pub(super) enum Answer {
@@ -54,13 +56,23 @@ impl Trouble {
         let text = match &error {
             e if e.is_timeout() => "timed out",
             e if e.is_connect() => "cannot connect",
-            e if e.is_body() || e.is_decode() => "the body broke off or is damaged",
+            e if e.is_body() || e.is_decode() => DAMAGED,
             _ => "the connection broke",
         };
         Self {
             // The URL is named with its meaning where the error is made.
             cause: Some(Box::new(error.without_url())),
             ..Self::new(text)
+        }
+    }
+
+    fn body(error: BodyError) -> Self {
+        match error {
+            BodyError::Network(error) => Self::network(error),
+            damaged @ BodyError::Damaged(_) => Self {
+                cause: Some(Box::new(damaged)),
+                ..Self::new(DAMAGED)
+            },
         }
     }
 }
@@ -111,7 +123,9 @@ impl Inner {
             Method::Post => HttpMethod::POST,
         };
         let mut outgoing = self.http.request(method, request.url(base));
-        outgoing = outgoing.header(ACCEPT, "application/json");
+        outgoing = outgoing
+            .header(ACCEPT, "application/json")
+            .header(ACCEPT_ENCODING, "gzip");
         if let Some(body) = &request.body {
             outgoing = outgoing.json(body);
         }
@@ -124,7 +138,7 @@ impl Inner {
             return match read_up_to(&mut response, LARGEST_PAGE).await {
                 Ok(Some(body)) => Answer::Body(body),
                 Ok(None) => Answer::TooLarge,
-                Err(error) => Answer::Trouble(Trouble::network(error)),
+                Err(error) => Answer::Trouble(Trouble::body(error)),
             };
         }
         if is_passing(status) {
