@@ -18,7 +18,7 @@ use crate::manifest::{Coverage, FullTable, ScanProgress, SyncMode, TableState};
 use crate::stream::{Shape, Stream, Window, days, floor_day, next_day};
 
 pub use months::Months;
-pub use survey::{Parts, Rest, Scarce, Stretch, rest};
+pub use survey::{Parts, Rest, Scarce, Stretch};
 
 /// Nothing younger than this is read where a range can be asked for: rows of the last moment may still be on their way in.
 pub const SETTLING: SignedDuration = SignedDuration::from_secs(60);
@@ -328,7 +328,7 @@ mod tests {
             .iter()
             .map(|task| task.window.to.duration_since(task.window.from))
             .max();
-        assert!(longest <= Some(days(330)), "{longest:?}");
+        assert!(longest <= Some(days(183)), "{longest:?}");
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! A part is what is committed at once. Fewer parts mean fewer pages that are not full; more of them mean that less is lost
 //! when a run is killed, and less is held in memory.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::months::seconds;
@@ -21,12 +23,15 @@ const PART_PAGES: f64 = 150.0;
 const LONGEST: f64 = 32.0;
 const SHORTEST: f64 = 4.0;
 
+/// Of one message in one part: whatever is estimated, the plan stays small.
+const MOST_STRETCHES: f64 = 1000.0;
+
 /// A stretch is no more than one of so many in its part.
-const STRETCHES_A_PART: f64 = 10.0;
+const STRETCHES_A_PART: f64 = 6.0;
 
 /// Each part may end every message with a page that is not full as often as a part a month would, and for this share of the pages.
 const PART_DAYS: f64 = 31.0;
-const UNFILLED: f64 = 0.08;
+const UNFILLED: f64 = 0.04;
 
 /// What a run has to be sparing with.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,19 +124,36 @@ impl Parts {
     /// How many requests reading them will take, roughly.
     pub fn requests(&self, rests: &[Rest]) -> f64 {
         let asked: f64 = self.stretches.iter().flatten().map(|ask| ask.pages + 0.5).sum();
-        let followed = rests.iter().filter(|rest| self.followed.contains(&rest.id));
+        let ids: HashSet<i64> = self.followed.iter().copied().collect();
+        let followed = rests.iter().filter(|rest| ids.contains(&rest.id));
         asked + followed.map(|rest| rest.pages + 0.5).sum::<f64>()
     }
 }
 
 impl Rest {
+    /// What is left of message `id` below a page that reached from `newest` back to `last`, newest first; `None` when nothing older
+    /// can lie in the window.
+    pub fn below(id: i64, window: Window, newest: Timestamp, last: Timestamp) -> Option<Self> {
+        let after = last.saturating_add(SignedDuration::from_secs(1)).unwrap_or(last);
+        let unread = Window::new(window.from, after.min(window.to))?;
+        let seen = newest.duration_since(last).as_secs_f64().max(1.0);
+        let pages = seconds(unread) / seen;
+        Some(Self { id, unread, pages })
+    }
+
+    /// The same rest in stretches to be read side by side.
+    pub fn stretches(&self) -> Vec<Stretch> {
+        let length = (self.pages / STRETCHES_A_PART).clamp(SHORTEST, LONGEST);
+        self.within(self.unread, length)
+    }
+
     /// The stretches of what lies in `part`, each of about so many pages.
     fn within(&self, part: Window, length: f64) -> Vec<Stretch> {
         let Some(common) = self.unread.intersection(&part) else {
             return Vec::new();
         };
         let pages = self.pages * seconds(common) / seconds(self.unread).max(1.0);
-        let count = (pages / length).ceil().max(1.0);
+        let count = (pages / length).round().clamp(1.0, MOST_STRETCHES);
         let step = whole_seconds(seconds(common) / count);
         let mut windows = Vec::new();
         let mut from = common.from;
@@ -152,16 +174,9 @@ impl Rest {
 
 /// How many parts a window of so many pages becomes.
 fn parts(window: Window, messages: usize, pages: f64, scarce: Scarce) -> f64 {
-    let wanted = (pages / scarce.part()).ceil();
-    let count = match scarce {
-        Scarce::Requests => {
-            let months = (seconds(window) / days(1).as_secs_f64() / PART_DAYS).ceil();
-            let worth = months + UNFILLED * pages / messages.max(1) as f64;
-            wanted.min(worth.floor())
-        }
-        Scarce::Memory { .. } => wanted,
-    };
-    count.max(1.0)
+    let months = (seconds(window) / days(1).as_secs_f64() / PART_DAYS).ceil();
+    let worth = months + UNFILLED * pages / messages.max(1) as f64;
+    (pages / scarce.part()).ceil().min(worth.floor()).max(1.0)
 }
 
 /// Cuts `window` at midnights into at most `count` windows of about equally many pages.
@@ -193,20 +208,6 @@ fn tile(window: Window, rests: &[Rest], count: f64) -> Vec<Window> {
 /// At least one, since the API counts in whole ones.
 fn whole_seconds(seconds: f64) -> SignedDuration {
     SignedDuration::try_from_secs_f64(seconds.ceil().max(1.0)).unwrap_or(SignedDuration::MAX)
-}
-
-/// The rest of a message whose first page reached from the end of `window` back to `last`, and has a successor.
-///
-/// `None` when nothing older can lie in the window.
-pub fn rest(id: i64, window: Window, last: Timestamp) -> Option<Rest> {
-    let after = last.saturating_add(SignedDuration::from_secs(1)).unwrap_or(last);
-    let unread = Window::new(window.from, after.min(window.to))?;
-    let seen = window.to.duration_since(last).as_secs_f64().max(1.0);
-    Some(Rest {
-        id,
-        unread,
-        pages: seconds(unread) / seen,
-    })
 }
 
 #[cfg(test)]
@@ -253,7 +254,7 @@ mod tests {
     fn one_long_chain_becomes_several() {
         let parts = Parts::cut(half_a_year(), &even(&[100.0, 2.0]), Scarce::Requests);
         assert_eq!((parts.windows.len(), parts.followed.as_slice()), (1, &[2_i64][..]));
-        assert_eq!(parts.stretches[0].len(), 10);
+        assert_eq!(parts.stretches[0].len(), 6);
     }
 
     #[test]
@@ -270,6 +271,21 @@ mod tests {
     }
 
     #[test]
+    fn an_absurd_estimate_makes_no_absurd_plan() {
+        for pages in [1e12, f64::MAX] {
+            let parts = Parts::cut(half_a_year(), &even(&[pages, 1.0]), Scarce::Requests);
+            assert!(parts.windows.len() <= 183);
+            assert!(parts.stretches.iter().all(|stretches| stretches.len() <= 1001));
+        }
+    }
+
+    #[test]
+    fn many_messages_of_some_pages_are_not_asked_in_every_part() {
+        let parts = Parts::cut(half_a_year(), &even(&[20.0; 200]), Scarce::Memory { pages: 12.0 });
+        assert!(parts.stretches.iter().map(Vec::len).sum::<usize>() <= 200 * 6);
+    }
+
+    #[test]
     fn without_a_limit_memory_decides() {
         let parts = Parts::cut(half_a_year(), &even(&[60.0]), Scarce::Memory { pages: 20.0 });
         assert_eq!(parts.windows.len(), 3);
@@ -277,11 +293,12 @@ mod tests {
 
     #[test]
     fn the_rest_is_judged_by_what_was_seen() {
-        let last = Timestamp::from_second(182 * DAY).unwrap();
-        let rest = rest(7, half_a_year(), last).unwrap();
-        assert_eq!(rest.unread, window(0, 182 * DAY + 1));
-        assert!((rest.pages - 182.0).abs() < 0.1);
-        assert!(super::rest(7, half_a_year(), Timestamp::from_second(-5).unwrap()).is_none());
+        let day = |day: i64| Timestamp::from_second(day * DAY).unwrap();
+        // It was retired halfway, and went a page a day before.
+        let rest = Rest::below(7, half_a_year(), day(91), day(90)).unwrap();
+        assert_eq!(rest.unread, window(0, 90 * DAY + 1));
+        assert!((rest.pages - 90.0).abs() < 0.1);
+        assert!(Rest::below(7, half_a_year(), day(1), day(-1)).is_none());
     }
 
     proptest! {

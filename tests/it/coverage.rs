@@ -52,7 +52,7 @@ fn what_is_unread_over_years_is_asked_for_in_windows() {
     assert!(asked.len() >= 3, "{asked:?}");
     for (from, to) in &asked {
         assert!(
-            to - from <= 330 * 86_400,
+            to - from <= 183 * 86_400,
             "{from} to {to} is longer than the API serves at once"
         );
     }

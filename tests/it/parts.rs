@@ -74,6 +74,52 @@ fn rows_in_any_order_are_all_found() {
     assert_eq!(door.keys(DETAILS), door.true_keys(DETAILS));
 }
 
+/// Two rows tell nothing of how many there are, and one not even in which order they come.
+#[test]
+fn pages_that_mislead_lose_no_row() {
+    for (rows_a_page, oldest_first) in [(1, false), (2, false), (1, true), (3, true)] {
+        let door = Door::open(Workspace {
+            messages: 5,
+            deliveries: 1_500,
+            days: 300,
+            ..small()
+        });
+        door.change(|behaviour| {
+            behaviour.largest_page = rows_a_page;
+            behaviour.oldest_first = oldest_first;
+        });
+        door.export(&arguments(&LIMITED)).expect(0);
+        assert_eq!(
+            door.keys(DETAILS),
+            door.true_keys(DETAILS),
+            "{rows_a_page} rows a page, oldest first: {oldest_first}"
+        );
+    }
+}
+
+#[test]
+fn a_window_that_cannot_be_surveyed_does_not_take_the_one_before_with_it() {
+    let door = Door::open(Workspace {
+        messages: 6,
+        deliveries: 600,
+        days: 360,
+        ..small()
+    });
+    let messages = door.truth("transactional_messages").len() as u64;
+    let refused = Fault::Status {
+        code: 401,
+        retry_after: None,
+    };
+    // The rights are asked for once, then the first window is surveyed.
+    let second = 1 + messages;
+    door.fail([FaultRule::at(Endpoint::Details, [second + 1], refused)]);
+    let ran = door.export(&arguments(&LIMITED));
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let coverage = door.state(DETAILS)["coverage"].take();
+    assert_eq!(coverage.as_array().unwrap().len(), 1, "{coverage}");
+    assert_eq!(parts(&ran.stderr), 1);
+}
+
 #[test]
 fn what_is_refused_in_the_middle_is_owed_and_read_by_the_next_run() {
     let door = dense(20);

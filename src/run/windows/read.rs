@@ -40,15 +40,16 @@ pub struct ReadPart {
 /// One part on its way.
 struct Part {
     place: usize,
-    survey: Arc<Survey>,
+    survey: Arc<Shared>,
     pieces: Vec<Piece>,
     /// The first pages' where the window has no other part.
     buffer: SharedBuffer,
 }
 
 /// What the parts of one window have in common.
-struct Survey {
+struct Shared {
     whole: bool,
+    window: Window,
     windows: Vec<Window>,
     /// Rows and answers of first pages, and of messages that are followed from there.
     buffer: SharedBuffer,
@@ -89,42 +90,48 @@ pub async fn read_all(
     let limit = reader.run.budget.rows_in_memory() * OPEN_PARTS / BUFFERS;
     let open = Arc::new(Semaphore::new(OPEN_PARTS));
     let mut later: u64 = tasks.iter().map(|task| task.window.days()).sum();
-    let tasks = tasks.into_iter().map(move |task| {
-        later -= task.window.days();
-        (task, later)
-    });
-    let asking = (Arc::clone(reader), Arc::clone(parents));
-    let surveyed = futures::stream::iter(tasks).then(move |(task, later)| {
-        let (reader, parents) = asking.clone();
-        let estimates = Arc::clone(&estimates);
+    let asking = (Arc::clone(reader), Arc::clone(parents), Arc::clone(&estimates));
+    // It ends with the first survey that fails.
+    let surveyed = futures::stream::try_unfold(tasks.into_iter(), move |mut tasks| {
+        let (reader, parents, estimates) = asking.clone();
+        let task = tasks.next();
+        let days = task.as_ref().map_or(0, |task| task.window.days());
+        later -= days;
         async move {
-            let days = task.window.days();
+            let Some(task) = task else { return Ok(None) };
             let surveyed = survey(Arc::clone(&reader), parents, estimates, task, limit).await?;
             expect(&reader, &surveyed, later as f64 / days.max(1) as f64);
-            split(&reader, surveyed, limit)
+            Ok::<_, Ended>(Some((split(&reader, surveyed, limit)?, tasks)))
         }
     });
-    let reads = surveyed
-        .map_ok(|parts| futures::stream::iter(parts.into_iter().map(Ok)))
-        .try_flatten();
-    let reads = reads.and_then(move |part| {
+    let surveyed = surveyed.flat_map(|parts| {
+        let parts: Vec<Result<Part, Ended>> = match parts {
+            Ok(parts) => parts.into_iter().map(Ok).collect(),
+            Err(ended) => vec![Err(ended)],
+        };
+        futures::stream::iter(parts)
+    });
+    let reads = surveyed.then(move |part| {
         let open = Arc::clone(&open);
         async move {
             let permit = open.acquire_owned().await;
             let permit = permit.map_err(|e| Error::internal("the gate of parts is closed").caused_by(e))?;
-            Ok((part, permit))
+            Ok::<_, Ended>((part?, permit))
         }
     });
-    let asking = (Arc::clone(reader), Arc::clone(parents));
-    let reads = reads.map_ok(move |(part, permit)| {
-        let (reader, parents) = asking.clone();
-        let read = AbortOnDropHandle::new(tokio::spawn(read(reader, parents, part, permit)));
+    let asking = (Arc::clone(reader), Arc::clone(parents), estimates);
+    // A failure waits for its turn: the parts before it are whole and will be committed.
+    let reads = reads.map(move |part| {
+        let (reader, parents, estimates) = asking.clone();
+        let read = part
+            .map(|(part, permit)| AbortOnDropHandle::new(tokio::spawn(read(reader, parents, estimates, part, permit))));
         async move {
-            read.await
+            read?
+                .await
                 .map_err(|e| Ended::Failed(Error::internal("a reading task panicked").caused_by(e)))?
         }
     });
-    let mut reads = pin!(reads.try_buffered(OPEN_PARTS));
+    let mut reads = pin!(reads.buffered(OPEN_PARTS));
     let mut held: Option<(Arc<Fetched>, Answers)> = None;
     while let Some(answered) = reads.try_next().await? {
         let read = gather(reader, answered, &mut held).await?;
@@ -141,7 +148,10 @@ fn expect(reader: &Reader, surveyed: &Surveyed, later: f64) {
     let again = later * (surveyed.asked as f64 + surveyed.left);
     (reader.run.listener)(RunEvent::Expected {
         stream: reader.job.stream.stream.clone(),
-        requests: reader.meter.requests() + (surveyed.left + again).round() as u64,
+        requests: reader
+            .meter
+            .requests()
+            .saturating_add((surveyed.left + again).round() as u64),
     });
 }
 
@@ -149,19 +159,25 @@ fn expect(reader: &Reader, surveyed: &Surveyed, later: f64) {
 fn split(reader: &Reader, surveyed: Surveyed, limit: usize) -> Result<Vec<Part>, Ended> {
     let Surveyed {
         whole,
+        window,
         buffer,
         answers,
         parts,
         followed,
+        unknown,
         ..
     } = surveyed;
     let alone = parts.windows.len() == 1;
-    let mut first: Vec<Piece> = followed
-        .into_iter()
-        .map(|(id, chain)| Piece::Followed(id, Box::new(chain), Arc::clone(&buffer)))
-        .collect();
-    let survey = Arc::new(Survey {
+    let follow = |chains: Vec<(i64, Chain)>| -> Vec<Piece> {
+        let pieces = chains.into_iter();
+        pieces
+            .map(|(id, chain)| Piece::Followed(id, Box::new(chain), Arc::clone(&buffer)))
+            .collect()
+    };
+    let (mut unknown, mut followed) = (follow(unknown), follow(followed));
+    let survey = Arc::new(Shared {
         whole,
+        window,
         windows: parts.windows,
         buffer,
         answers,
@@ -176,8 +192,9 @@ fn split(reader: &Reader, surveyed: Surveyed, limit: usize) -> Result<Vec<Part>,
         let stretches = stretches
             .into_iter()
             .map(|stretch| Piece::Stretch(stretch, Arc::clone(&buffer)));
-        let mut pieces: Vec<Piece> = stretches.collect();
-        pieces.append(&mut first);
+        let mut pieces: Vec<Piece> = std::mem::take(&mut unknown);
+        pieces.extend(stretches);
+        pieces.append(&mut followed);
         Ok(Part {
             place,
             survey: Arc::clone(&survey),
@@ -192,13 +209,16 @@ fn split(reader: &Reader, surveyed: Surveyed, limit: usize) -> Result<Vec<Part>,
 async fn read(
     reader: Arc<Reader>,
     parents: Arc<Parents>,
+    estimates: Arc<Estimates>,
     mut part: Part,
     open: OwnedSemaphorePermit,
 ) -> Result<Answered, Ended> {
     let pieces = std::mem::take(&mut part.pieces);
-    let asking = Arc::clone(&reader);
+    let asking = (Arc::clone(&reader), estimates);
+    let window = part.survey.window;
     let reads = futures::stream::iter(pieces).map(move |piece| {
-        let handle = AbortOnDropHandle::new(tokio::spawn(read_piece(Arc::clone(&asking), piece)));
+        let (reader, estimates) = asking.clone();
+        let handle = AbortOnDropHandle::new(tokio::spawn(read_piece(reader, estimates, window, piece)));
         async move {
             handle
                 .await
@@ -219,24 +239,77 @@ async fn read(
     })
 }
 
-async fn read_piece(reader: Arc<Reader>, piece: Piece) -> Result<(i64, Answer, bool), Ended> {
-    let (id, mut chain, buffer, is_followed) = match piece {
-        Piece::Followed(id, chain, buffer) => (id, *chain, buffer, true),
-        Piece::Stretch(Stretch { id, window, .. }, buffer) => {
-            let request = Request::of(&reader.job.stream, Some(id)).between(window);
-            (id, reader.chain(request, Some(id)), buffer, false)
-        }
+async fn read_piece(
+    reader: Arc<Reader>,
+    estimates: Arc<Estimates>,
+    window: Window,
+    piece: Piece,
+) -> Result<(i64, Answer, bool), Ended> {
+    let (id, answer, is_followed) = match piece {
+        Piece::Followed(id, chain, buffer) => (
+            id,
+            follow(&reader, &estimates, window, (id, *chain), &buffer).await?,
+            true,
+        ),
+        Piece::Stretch(stretch, buffer) => (stretch.id, read_stretch(&reader, stretch, &buffer).await?, false),
     };
+    Ok((id, answer, is_followed))
+}
+
+async fn read_stretch(reader: &Arc<Reader>, stretch: Stretch, buffer: &SharedBuffer) -> Result<Answer, Ended> {
+    let Stretch { id, window, .. } = stretch;
     if reader.tally.counts().missing.contains(&id) {
-        return Ok((id, Answer::Missing, is_followed));
+        return Ok(Answer::Missing);
     }
+    let request = Request::of(&reader.job.stream, Some(id)).between(window);
+    let mut chain = reader.chain(request, Some(id));
     let mut rejected = 0;
     loop {
-        match answered(chain.next(&buffer).await)? {
+        match answered(chain.next(buffer).await)? {
             Ok(Some(page)) => rejected += page.rejected,
-            Ok(None) => return Ok((id, Answer::Read { rejected }, is_followed)),
-            Err(answer) => return Ok((id, answer, is_followed)),
+            Ok(None) => return Ok(Answer::Read { rejected }),
+            Err(answer) => return Ok(answer),
         }
+    }
+}
+
+/// Reads on to the beginning of `window`; where rows turn out to lie much closer than on the first page, what is left is read in
+/// stretches side by side.
+async fn follow(
+    reader: &Arc<Reader>,
+    estimates: &Estimates,
+    window: Window,
+    (id, mut chain): (i64, Chain),
+    buffer: &SharedBuffer,
+) -> Result<Answer, Ended> {
+    let mut rejected = 0;
+    let mut looked = false;
+    loop {
+        let page = match answered(chain.next(buffer).await)? {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(Answer::Read { rejected }),
+            Err(answer) => return Ok(answer),
+        };
+        rejected += page.rejected;
+        if looked || chain.cursor().is_none() || !Estimates::is_long(id, window, &page) {
+            continue;
+        }
+        looked = true;
+        let rest = estimates.rest(reader, id, window, &page).await?;
+        let stretches = rest.map_or(Vec::new(), |rest| rest.stretches());
+        if stretches.len() < 2 {
+            continue;
+        }
+        let reads = stretches
+            .into_iter()
+            .map(|stretch| read_stretch(reader, stretch, buffer));
+        for answer in futures::future::try_join_all(reads).await? {
+            match answer {
+                Answer::Read { rejected: more } => rejected += more,
+                unread => return Ok(unread),
+            }
+        }
+        return Ok(Answer::Read { rejected });
     }
 }
 

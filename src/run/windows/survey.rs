@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::answers::{Answer, Answers, tell};
 use super::estimate::Estimates;
 use crate::error::Error;
-use crate::plan::{Parts, Rest, Scarce, WindowTask, rest};
+use crate::plan::{Parts, Rest, Scarce, WindowTask};
 use crate::run::parents::Parents;
 use crate::run::pipeline::{Chain, Ended, Reader, SharedBuffer};
 use crate::source::{FetchError, Request};
@@ -27,8 +27,12 @@ pub struct Surveyed {
     pub answers: Answers,
     /// How the rest is read.
     pub parts: Parts,
+    /// The interval.
+    pub window: Window,
     /// The chains of the messages that are followed by their cursors, the longest first.
     pub followed: Vec<(i64, Chain)>,
+    /// Chains of which nobody knows how long they are.
+    pub unknown: Vec<(i64, Chain)>,
     /// How many requests the rest will take, roughly.
     pub left: f64,
     /// How many messages were asked.
@@ -84,9 +88,12 @@ pub async fn survey(
     let rests: Vec<Rest> = more.iter().filter_map(|more| more.rest).collect();
     let parts = Parts::cut(window, &rests, scarce(&reader, &buffer, limit));
     let left = parts.requests(&rests);
+    let (followed, unknown) = chains(more, &parts);
     Ok(Surveyed {
         whole,
-        followed: followed(more, &parts),
+        window,
+        followed,
+        unknown,
         buffer,
         answers,
         parts,
@@ -120,12 +127,10 @@ async fn first(
         if chain.cursor().is_none() {
             return Ok((id, Answer::Read { rejected }, None));
         }
-        let Some(last) = page.last else { continue };
-        // Where rows come in another order than newest first, a page says nothing about what is left: its cursor does.
-        let rest = match page.newest_first.then(|| rest(id, window, last)).flatten() {
-            Some(rest) => Some(estimates.refine(&reader, rest, page.served).await?),
-            None => None,
-        };
+        if page.last.is_none() {
+            continue;
+        }
+        let rest = estimates.rest(&reader, id, window, &page).await?;
         return Ok((id, Answer::Read { rejected }, Some(More { id, chain, rest })));
     }
 }
@@ -157,16 +162,16 @@ fn scarce(reader: &Reader, buffer: &SharedBuffer, limit: usize) -> Scarce {
     }
 }
 
-fn followed(more: Vec<More>, parts: &Parts) -> Vec<(i64, Chain)> {
-    let mut chains: HashMap<i64, Chain> = HashMap::new();
-    let mut unknown = Vec::new();
-    for More { id, chain, rest } in more {
-        match rest {
-            Some(_) => _ = chains.insert(id, chain),
-            None => unknown.push((id, chain)),
-        }
-    }
+type Chains = Vec<(i64, Chain)>;
+
+/// The chains that are followed, the longest first, and those of unknown length.
+fn chains(more: Vec<More>, parts: &Parts) -> (Chains, Chains) {
+    let (known, unknown): (Vec<More>, Vec<More>) = more.into_iter().partition(|more| more.rest.is_some());
+    let mut known: HashMap<i64, Chain> = known.into_iter().map(|more| (more.id, more.chain)).collect();
     let longest_first = parts.followed.iter().rev();
-    unknown.extend(longest_first.filter_map(|id| chains.remove(id).map(|chain| (*id, chain))));
-    unknown
+    let followed = longest_first.filter_map(|id| Some((*id, known.remove(id)?)));
+    (
+        followed.collect(),
+        unknown.into_iter().map(|more| (more.id, more.chain)).collect(),
+    )
 }
