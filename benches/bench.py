@@ -184,6 +184,7 @@ def nightly(folder: Path) -> None:
 
 DUCKDB = """
 import json, pathlib, sys, duckdb
+duckdb.sql("SET enable_progress_bar = false")
 lake, out = map(pathlib.Path, sys.argv[1:])
 files = [str(file) for file in sorted(lake.rglob("*.parquet"))]
 def copy(source, name):
@@ -203,16 +204,22 @@ print(json.dumps({
 def size(folder: Path) -> None:
     """Bytes a row beside DuckDB's Parquet of the same rows, file by file and in one file."""
     rows = 50_000 if QUICK else 1_000_000
+    cases: list[tuple[str, str, dict[str, Any]]] = [
+        (DETAILS, "ten deliveries a person", details(rows, people=rows // 10)),
+        (DETAILS, "500 people", details(rows, people=500)),
+        (ACTIVITIES, "ten activities a person", activities(rows, people=rows // 10)),
+        (ACTIVITIES, "500 people", activities(rows, people=500)),
+    ]
     lines = []
-    for stream, settings in ((DETAILS, details(rows)), (ACTIVITIES, activities(rows))):
+    python = os.environ.get("PYTHON", sys.executable)
+    for stream, people, settings in cases:
         with Sandbox(**settings) as sandbox:
             export(sandbox, fresh(folder / "lake"), stream)
-        python = os.environ.get("PYTHON", sys.executable)
         command = [python, "-c", DUCKDB, folder / "lake", folder]
         found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
         each = [found[kind] / found["rows"] for kind in ("ours", "each", "whole")]
-        lines.append((stream, found["rows"], found["files"], *each))
-    table("stream|rows|files|bytes a row|DuckDB, zstd, file by file|DuckDB, zstd, one file", lines)
+        lines.append((stream, people, found["rows"], found["files"], *each))
+    table("stream|of|rows|files|bytes a row|DuckDB, zstd, file by file|DuckDB, zstd, one file", lines)
 
 
 PARTS: dict[str, tuple[str, Callable[[Path], None]]] = {
