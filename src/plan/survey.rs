@@ -26,8 +26,10 @@ const SHORTEST: f64 = 4.0;
 /// Of one message in one part: whatever is estimated, the plan stays small.
 const MOST_STRETCHES: f64 = 1000.0;
 
-/// A stretch is no more than one of so many in its part.
+/// A stretch is no more than one of so many in its part. Where there is one part only, the next one may not be there to keep the
+/// limiter busy while the last stretches come to their end: they are shorter.
 const STRETCHES_A_PART: f64 = 6.0;
+const STRETCHES_ALONE: f64 = 12.0;
 
 /// Each part may end every message with a page that is not full as often as a part a month would, and for this share of the pages.
 const PART_DAYS: f64 = 31.0;
@@ -94,15 +96,17 @@ impl Parts {
         let pages: f64 = rests.iter().map(|rest| rest.pages).sum();
         let windows = tile(window, rests, parts(window, rests.len(), pages, scarce));
         let count = windows.len() as f64;
-        let length = (pages / count / STRETCHES_A_PART).clamp(SHORTEST, LONGEST);
-        let short = if windows.len() == 1 { length } else { 2.0 * count };
+        let alone = windows.len() == 1;
+        let most = if alone { STRETCHES_ALONE } else { STRETCHES_A_PART };
+        let length = (pages / count / most).clamp(SHORTEST, LONGEST);
+        let short = if alone { length } else { 2.0 * count };
         let mut stretches = vec![Vec::new(); windows.len()];
         let (mut followed, mut held) = (Vec::new(), 0.0);
         let mut by_length: Vec<&Rest> = rests.iter().collect();
         by_length.sort_by(|a, b| a.pages.total_cmp(&b.pages).then(a.id.cmp(&b.id)));
         for rest in by_length {
             // What is followed is held until the last part is committed: no more of it than a part would hold.
-            if rest.pages <= short && (windows.len() == 1 || held + rest.pages <= scarce.part()) {
+            if rest.pages <= short && (alone || held + rest.pages <= scarce.part()) {
                 held += rest.pages;
                 followed.push(rest.id);
                 continue;
@@ -143,7 +147,7 @@ impl Rest {
 
     /// The same rest in stretches to be read side by side.
     pub fn stretches(&self) -> Vec<Stretch> {
-        let length = (self.pages / STRETCHES_A_PART).clamp(SHORTEST, LONGEST);
+        let length = (self.pages / STRETCHES_ALONE).clamp(SHORTEST, LONGEST);
         self.within(self.unread, length)
     }
 
@@ -254,7 +258,7 @@ mod tests {
     fn one_long_chain_becomes_several() {
         let parts = Parts::cut(half_a_year(), &even(&[100.0, 2.0]), Scarce::Requests);
         assert_eq!((parts.windows.len(), parts.followed.as_slice()), (1, &[2_i64][..]));
-        assert_eq!(parts.stretches[0].len(), 6);
+        assert_eq!(parts.stretches[0].len(), 12);
     }
 
     #[test]
