@@ -99,7 +99,7 @@ fn timed<T>(spent: &mut f64, work: impl FnOnce() -> T) -> T {
 
 fn floor(stream: &Arc<Stream>, pages: &[Captured]) {
     let decoder = PageDecoder::new(Arc::clone(stream));
-    let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+    let mut encoder = ParquetEncoder::new(Arc::clone(stream), Vec::new());
     let (mut rows, mut json, [mut gunzip, mut decode, mut encode]) = (0, 0, [0.0; 3]);
     for page in pages {
         let text = timed(&mut gunzip, || unpack(&page.body));
@@ -142,7 +142,7 @@ fn merged(stream: &Arc<Stream>, stored: &bytes::Bytes, fetched: &Fetched, key: &
     } else {
         Box::new(read_parquet(stream, stored.clone()).unwrap())
     };
-    let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+    let mut encoder = ParquetEncoder::new(Arc::clone(stream), Vec::new());
     let input = MergeInput {
         stored,
         fetched: Some(fetched.partition(key).unwrap()),
@@ -177,7 +177,7 @@ fn merge(stream: &Arc<Stream>, pages: &[Captured]) {
     let seconds = started.elapsed().as_secs_f64();
     let mut plain = 0.0;
     timed(&mut plain, || {
-        let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+        let mut encoder = ParquetEncoder::new(Arc::clone(stream), Vec::new());
         for batch in read_parquet(stream, stored.clone()).unwrap() {
             encoder.push(&batch.unwrap()).unwrap();
         }

@@ -306,12 +306,14 @@ impl<F: FnMut(&[u128])> Walk<F> {
 mod tests {
     use bytes::Bytes;
 
+    use std::sync::Arc;
+
     use super::super::testing::{context, stream, things};
     use super::super::{PageDecoder, ParquetEncoder};
     use super::*;
 
     fn file(stream: &Stream, rows: &RecordBatch) -> Bytes {
-        let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+        let mut encoder = ParquetEncoder::new(Arc::new(stream.clone()), Vec::new());
         encoder.push(rows).unwrap();
         encoder.finish().unwrap().into()
     }

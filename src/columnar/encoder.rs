@@ -1,19 +1,20 @@
 //! Rows become one Parquet file whose bytes depend on the rows and on nothing else.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 
-use super::parquet_layout::properties;
+use super::parquet_layout::options;
 use super::row_bytes::row_bytes;
 use crate::error::{Error, Result};
 use crate::stream::{Stream, arrow_schema};
 
 /// Rows are handed to Parquet in batches of this many, counted from the first row of the file,
-const BATCH_ROWS: usize = 8192;
+pub(super) const BATCH_ROWS: usize = 8192;
 /// or of fewer when their values take more than this.
 const BATCH_BYTES: usize = 8 << 20;
 /// A row group ends before it would hold more rows than this,
@@ -34,8 +35,12 @@ const PAD: u8 = 0xFF;
 /// the old footer says, and they notice, but for the first column of a row group: it would be at the same place in every version, and read
 /// with the wrong number of rows. So a few bytes that no footer names stand before it, and their number follows from the number of rows.
 pub struct ParquetEncoder<W: Write + Send> {
+    stream: Arc<Stream>,
     schema: SchemaRef,
-    writer: ArrowWriter<W>,
+    /// Where the file goes, until its first batch is known and with it the layout of its columns;
+    out: Option<W>,
+    /// from then on.
+    writer: Option<ArrowWriter<W>>,
     /// The beginning of the next batch.
     pending: Vec<RecordBatch>,
     batch: Extent,
@@ -63,19 +68,16 @@ impl Extent {
 
 impl<W: Write + Send> ParquetEncoder<W> {
     /// An encoder for rows of `stream` that writes to `out`.
-    ///
-    /// # Errors
-    /// Storage, when `out` cannot be written.
-    pub fn new(stream: &Stream, out: W) -> Result<Self> {
-        let schema = arrow_schema(stream);
-        let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties(stream)?)).map_err(failed)?;
-        Ok(Self {
-            schema,
-            writer,
+    pub fn new(stream: Arc<Stream>, out: W) -> Self {
+        Self {
+            schema: arrow_schema(&stream),
+            stream,
+            out: Some(out),
+            writer: None,
             pending: Vec::new(),
             batch: Extent::default(),
             group: Extent::default(),
-        })
+        }
     }
 
     /// Appends rows in the table's schema.
@@ -108,13 +110,15 @@ impl<W: Write + Send> ParquetEncoder<W> {
     /// Storage, when the writer fails.
     pub fn finish(mut self) -> Result<W> {
         self.write_batch()?;
+        self.writer(&RecordBatch::new_empty(Arc::clone(&self.schema)))?;
         self.pad()?;
-        self.writer.into_inner().map_err(failed)
+        let writer = self.writer.ok_or_else(lost)?;
+        writer.into_inner().map_err(failed)
     }
 
     /// Bytes held in memory for the row group under way.
     pub fn memory(&self) -> usize {
-        self.writer.memory_size()
+        self.writer.as_ref().map_or(0, ArrowWriter::memory_size)
     }
 
     fn hold(&mut self, rows: &RecordBatch, start: usize, end: usize) {
@@ -132,25 +136,37 @@ impl<W: Write + Send> ParquetEncoder<W> {
         };
         if self.group.is_full_for(self.batch, GROUP_ROWS, GROUP_BYTES) {
             self.pad()?;
-            self.writer.flush().map_err(failed)?;
+            self.writer(&batch)?.flush().map_err(failed)?;
             self.group = Extent::default();
         }
-        self.writer.write(&batch).map_err(failed)?;
+        self.writer(&batch)?.write(&batch).map_err(failed)?;
         self.group.add(std::mem::take(&mut self.batch));
         self.pending.clear();
         Ok(())
     }
 
+    /// The writer, which is made for the `first` batch.
+    fn writer(&mut self, first: &RecordBatch) -> Result<&mut ArrowWriter<W>> {
+        if let Some(out) = self.out.take() {
+            let options = options(&self.stream, first)?;
+            let writer = ArrowWriter::try_new_with_options(out, Arc::clone(&self.schema), options);
+            self.writer = Some(writer.map_err(failed)?);
+        }
+        self.writer.as_mut().ok_or_else(lost)
+    }
+
     /// To be called before the row group under way is written out.
     fn pad(&mut self) -> Result<()> {
-        let count = if self.group.rows > 0 {
-            1 + self.group.rows % PADS
-        } else {
-            0
+        let Some(writer) = self.writer.as_mut().filter(|_| self.group.rows > 0) else {
+            return Ok(());
         };
-        let written = self.writer.write_all(&[PAD; PADS][..count]);
+        let written = writer.write_all(&[PAD; PADS][..1 + self.group.rows % PADS]);
         written.map_err(|error| failed(error.into()))
     }
+}
+
+fn lost() -> Error {
+    Error::internal("a partition is written on after its writer could not be made")
 }
 
 fn failed(error: parquet::errors::ParquetError) -> Error {
@@ -159,8 +175,8 @@ fn failed(error: parquet::errors::ParquetError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use arrow::array::{ArrayRef, StringArray, StructArray};
+    use arrow::datatypes::DataType;
     use bytes::Bytes;
     use parquet::basic::{Compression, Encoding};
     use parquet::file::metadata::ParquetMetaData;
@@ -172,7 +188,7 @@ mod tests {
     use super::*;
 
     fn encode<'a>(slices: impl IntoIterator<Item = &'a RecordBatch>) -> Bytes {
-        let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
+        let mut encoder = ParquetEncoder::new(stream(), Vec::new());
         slices.into_iter().for_each(|slice| encoder.push(slice).unwrap());
         encoder.finish().unwrap().into()
     }
@@ -298,7 +314,7 @@ mod tests {
         };
         assert_eq!(value("cio2parquet.stream"), "things");
         assert_eq!(value("cio2parquet.schema_version"), "3");
-        assert_eq!(pairs.len(), 3, "the third is ARROW:schema");
+        assert_eq!(pairs.len(), 2);
 
         let group = metadata.row_group(0);
         let sorting: Vec<_> = group
@@ -329,6 +345,59 @@ mod tests {
             assert_eq!(column.dictionary_page_offset().is_some(), path == "name", "{path}");
             assert!(matches!(column.compression(), Compression::ZSTD(_)));
             assert!(column.statistics().is_some() && column.bloom_filter_offset().is_none());
+            let is_order = ["at", "id"].contains(&path);
+            assert_eq!(column.column_index_offset().is_some(), is_order, "{path}");
+        }
+    }
+
+    /// Whether a dictionary was taken for the e-mail addresses of so many rows, of so many people in no order.
+    fn takes_a_dictionary(count: usize, people: u64) -> bool {
+        let mut rows = things(&(0..count).map(|at| (format!("{at:09}"), 1, 1)).collect::<Vec<_>>());
+        // Knuth's linear congruential generator: the upper bits are random enough.
+        let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        let random = std::iter::successors(Some(1_u64), next).map(|state| state >> 33);
+        let emails = random.map(|number| number % people).take(count);
+        let emails: ArrayRef = Arc::new(StringArray::from_iter_values(
+            emails.map(|person| format!("{person}@example.com")),
+        ));
+        let (at, who) = rows
+            .schema()
+            .column_with_name("who")
+            .map(|(at, field)| (at, field.clone()))
+            .unwrap();
+        let DataType::Struct(fields) = who.data_type() else {
+            unreachable!("an object is a struct")
+        };
+        let mut columns = rows.columns().to_vec();
+        columns[at] = Arc::new(StructArray::new(fields.clone(), vec![emails], None));
+        rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+        let file = encode([&rows]);
+        assert_eq!(decode(file.clone()), rows);
+        let group = metadata(&file).row_group(0).clone();
+        let column = group
+            .columns()
+            .iter()
+            .find(|column| column.column_path().string() == "who.email");
+        column.unwrap().dictionary_page_offset().is_some()
+    }
+
+    #[test]
+    fn text_that_repeats_takes_a_dictionary() {
+        for (count, people, expected) in [
+            (3_000, 500, true),
+            (3_000, 3_000, false),
+            (3_000, 1, true),
+            (1, 1, false),
+            (40_000, 10_000, true),
+            (40_000, 40_000, false),
+            // Were the file to end after its first batch, a third of whose rows repeat, it would not be worth it.
+            (8_191, 10_000, false),
+        ] {
+            assert_eq!(
+                takes_a_dictionary(count, people),
+                expected,
+                "{count} rows of {people} people"
+            );
         }
     }
 

@@ -239,7 +239,7 @@ mod tests {
             None => Box::new(std::iter::empty()),
         };
         let fetched = Some(fetched.partition(&day(0))?);
-        let mut encoder = ParquetEncoder::new(&stream(), Vec::new())?;
+        let mut encoder = ParquetEncoder::new(stream(), Vec::new());
         let outcome = merge_partition(
             &stream(),
             MergeInput {
@@ -423,7 +423,7 @@ mod tests {
             [thing("b", 2, 1), thing("a", 1, 1)],
             [thing("a", 1, 1), thing("a", 1, 1)],
         ] {
-            let mut encoder = ParquetEncoder::new(&stream(), Vec::new()).unwrap();
+            let mut encoder = ParquetEncoder::new(stream(), Vec::new());
             encoder.push(&things(&rows)).unwrap();
             let file = encoder.finish().unwrap().into();
             let error = merge(Some(&file), vec![], NONE, None).unwrap_err();

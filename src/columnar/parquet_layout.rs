@@ -1,10 +1,15 @@
-//! How a table's columns are laid out in Parquet: a pure function of the stream.
+//! How a table's columns are laid out in Parquet: a pure function of the stream and of the first rows of the file.
 
+use std::collections::HashSet;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding as ParquetEncoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use super::encoder::BATCH_ROWS;
 use crate::error::{Error, Result};
 use crate::stream::{Column, ColumnType, Encoding, Stream};
 
@@ -13,8 +18,21 @@ pub(super) const STREAM: &str = "cio2parquet.stream";
 /// and where the version of its schema.
 pub(super) const SCHEMA_VERSION: &str = "cio2parquet.schema_version";
 
-/// The settings of every file of the stream's table; nothing in them varies from run to run or from machine to machine.
-pub(super) fn properties(stream: &Stream) -> Result<WriterProperties> {
+/// What a dictionary is not worth being tried for is known after so many values.
+const GLANCE: usize = 1024;
+/// Text that stood shortly before takes about this many bits with `DELTA_LENGTH_BYTE_ARRAY`: zstd refers back to it.
+const REFERENCE_BITS: usize = 24;
+
+/// The settings of a file of the stream's table that begins with `first`; nothing in them varies from run to run or from machine to machine.
+pub(super) fn options(stream: &Stream, first: &RecordBatch) -> Result<ArrowWriterOptions> {
+    let properties = properties(stream, first)?;
+    // The types of Parquet say all that the same schema of Arrow would, in several times the bytes of a small column.
+    Ok(ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true))
+}
+
+fn properties(stream: &Stream, first: &RecordBatch) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(1).map_err(|error| Error::internal("zstd has no such level").caused_by(error))?;
     let entry = |name: &str, value: String| KeyValue::new(name.to_owned(), value);
     let about = vec![
@@ -25,34 +43,62 @@ pub(super) fn properties(stream: &Stream) -> Result<WriterProperties> {
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by("cio2parquet".into())
         .set_compression(Compression::ZSTD(level))
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_bloom_filter_enabled(false)
         .set_sorting_columns(Some(sorting(stream)))
         .set_key_value_metadata(Some(about))
         // The encoder ends row groups itself.
         .set_max_row_group_row_count(None)
         .set_max_row_group_bytes(None);
-    Ok(encodings(builder, &[], &stream.columns).build())
+    let builder = stream.order.iter().fold(builder, |builder, column| {
+        builder.set_column_statistics_enabled(column.as_str().into(), EnabledStatistics::Page)
+    });
+    Ok(encodings(builder, &[], &stream.columns, first.columns()).build())
 }
 
-fn encodings(builder: WriterPropertiesBuilder, parents: &[String], columns: &[Column]) -> WriterPropertiesBuilder {
-    columns.iter().fold(builder, |builder, column| {
+/// `arrays` are the values of `columns` in the first rows.
+fn encodings(
+    builder: WriterPropertiesBuilder,
+    parents: &[String],
+    columns: &[Column],
+    arrays: &[ArrayRef],
+) -> WriterPropertiesBuilder {
+    columns.iter().zip(arrays).fold(builder, |builder, (column, array)| {
         let mut path = [parents, std::slice::from_ref(&column.name)].concat();
         match column.kind {
-            ColumnType::Struct => return encodings(builder, &path, &column.fields),
+            ColumnType::Struct => return encodings(builder, &path, &column.fields, array.as_struct().columns()),
             ColumnType::Integers => path.extend(["list".into(), "element".into()]),
             _ => {}
         }
-        match parquet_encoding(column) {
-            Some(encoding) => {
-                let path = ColumnPath::new(path);
-                builder
-                    .set_column_dictionary_enabled(path.clone(), false)
-                    .set_column_encoding(path, encoding)
-            }
-            None => builder,
-        }
+        let Some(encoding) = parquet_encoding(column) else {
+            return builder;
+        };
+        let dictionary = column.kind == ColumnType::Text && repeats(array.as_string());
+        let path = ColumnPath::new(path);
+        builder
+            .set_column_dictionary_enabled(path.clone(), dictionary)
+            .set_column_encoding(path, encoding)
     })
+}
+
+/// Whether text takes fewer bytes as numbers in a dictionary than where it stands.
+///
+/// Either way each distinct text is written once. A number takes as many bits as the dictionary asks for, in every row; a text that
+/// is written again takes a reference back.
+fn repeats(texts: &StringArray) -> bool {
+    let mut distinct = HashSet::new();
+    let mut values = 0;
+    for text in texts.iter().flatten() {
+        values += 1;
+        distinct.insert(text);
+        if values == GLANCE && distinct.len() > GLANCE - GLANCE / 50 {
+            return false;
+        }
+    }
+    let bits = distinct.len().next_power_of_two().trailing_zeros() as usize;
+    // In a file that goes on, the distinct texts become fewer and fewer: twice as many rows repeat about twice as often.
+    let growth = if texts.len() < BATCH_ROWS { 1 } else { 2 };
+    values * bits < (values - distinct.len()) * growth * REFERENCE_BITS
 }
 
 /// `None` is the dictionary, which is also what an encoding that does not suit the type becomes.

@@ -125,7 +125,7 @@ mod tests {
     use crate::stream::Column;
 
     fn file(stream: &Stream, rows: &RecordBatch) -> bytes::Bytes {
-        let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+        let mut encoder = ParquetEncoder::new(Arc::new(stream.clone()), Vec::new());
         encoder.push(rows).unwrap();
         encoder.finish().unwrap().into()
     }

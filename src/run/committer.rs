@@ -245,7 +245,7 @@ async fn encode(table: &Arc<Table>, work: &Work, stored: Option<StoredObject>, i
             Some((fetched, key)) => Some(fetched.partition(key)?),
             None => None,
         };
-        let mut encoder = ParquetEncoder::new(&stream, staged)?;
+        let mut encoder = ParquetEncoder::new(Arc::clone(&stream), staged);
         let input = MergeInput {
             stored,
             fetched,

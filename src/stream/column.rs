@@ -76,7 +76,7 @@ pub enum Encoding {
     /// Dictionary: few distinct values.
     #[default]
     Dictionary,
-    /// `DELTA_LENGTH_BYTE_ARRAY`: text in which values seldom repeat.
+    /// `DELTA_LENGTH_BYTE_ARRAY`: text in which values seldom repeat; a file in whose first rows they do takes a dictionary.
     DeltaLength,
     /// `DELTA_BINARY_PACKED`: times and counters.
     DeltaPacked,
