@@ -61,16 +61,17 @@ fn act(args: Args) -> Result<u8> {
     if let Ok(plan) = std::env::var(crash::VARIABLE) {
         crash::arm(&plan)?;
     }
-    let wait = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8>>>>| runtime()?.block_on(work);
+    let wait = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8>>>>| runtime(Some(1))?.block_on(work);
+    let serve = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8>>>>| runtime(None)?.block_on(work);
     match args.verb {
         Verb::Export(flags) => wait(Box::pin(export::run(flags, args.output))),
         Verb::Plan(flags) => wait(Box::pin(plan::run(flags))),
         Verb::Check(flags) => wait(Box::pin(check::run(flags))),
-        Verb::Demo(flags) => wait(Box::pin(demo::run(flags, args.output))),
+        Verb::Demo(flags) => serve(Box::pin(demo::run(flags, args.output))),
         Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),
         Verb::Verify(flags) => wait(Box::pin(verify::run(flags))),
         Verb::Sql(flags) => wait(Box::pin(sql::run(flags))),
-        Verb::Sandbox(flags) => wait(Box::pin(sandbox::run(flags))),
+        Verb::Sandbox(flags) => serve(Box::pin(sandbox::run(flags))),
         Verb::Streams(flags) => streams::run(&flags),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
@@ -80,7 +81,12 @@ fn act(args: Args) -> Result<u8> {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+/// A runtime with one thread a core, or with so many; one is plenty for asking and waiting, and pages do not travel between threads then.
+fn runtime(threads: Option<usize>) -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build();
     runtime.map_err(|e| Error::internal("cannot start the runtime").caused_by(e))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ahash::RandomState;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding as ParquetEncoding, ZstdLevel};
@@ -86,7 +87,7 @@ fn encodings(
 /// Either way each distinct text is written once. A number takes as many bits as the dictionary asks for, in every row; a text that
 /// is written again takes a reference back.
 fn repeats(texts: &StringArray) -> bool {
-    let mut distinct = HashSet::new();
+    let mut distinct: HashSet<&str, RandomState> = HashSet::default();
     let mut values = 0;
     for text in texts.iter().flatten() {
         values += 1;

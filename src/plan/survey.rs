@@ -31,9 +31,11 @@ const MOST_STRETCHES: f64 = 1000.0;
 const STRETCHES_A_PART: f64 = 6.0;
 const STRETCHES_ALONE: f64 = 12.0;
 
-/// Each part may end every message with a page that is not full as often as a part a month would, and for this share of the pages.
+/// Each part may end every message with a page that is not full as often as a part a month would, and for this share of the pages,
 const PART_DAYS: f64 = 31.0;
 const UNFILLED: f64 = 0.04;
+/// or this one where a request is cheaper than to put a part's rows on disk.
+const UNFILLED_FOR_MEMORY: f64 = 0.3;
 
 /// What a run has to be sparing with.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,6 +55,13 @@ impl Scarce {
         match self {
             Self::Requests => PART_PAGES,
             Self::Memory { pages } => pages.max(1.0),
+        }
+    }
+
+    fn unfilled(self) -> f64 {
+        match self {
+            Self::Requests => UNFILLED,
+            Self::Memory { .. } => UNFILLED_FOR_MEMORY,
         }
     }
 }
@@ -179,7 +188,7 @@ impl Rest {
 /// How many parts a window of so many pages becomes.
 fn parts(window: Window, messages: usize, pages: f64, scarce: Scarce) -> f64 {
     let months = (seconds(window) / days(1).as_secs_f64() / PART_DAYS).ceil();
-    let worth = months + UNFILLED * pages / messages.max(1) as f64;
+    let worth = months + scarce.unfilled() * pages / messages.max(1) as f64;
     (pages / scarce.part()).ceil().min(worth.floor()).max(1.0)
 }
 

@@ -36,16 +36,30 @@ impl Cpu {
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         self.0.spawn(move || {
-            // A panic in a rayon thread would end the process with its claims still standing.
-            let outcome = catch_unwind(AssertUnwindSafe(work));
             // Nobody waits any more when the run was stopped.
-            let _ = sender.send(outcome);
+            let _ = sender.send(caught(work));
         });
-        match receiver.await {
-            Ok(Ok(outcome)) => outcome,
-            _ => Err(Error::internal(
-                "a worker thread panicked; please report what it printed",
-            )),
-        }
+        receiver.await.unwrap_or_else(|_| Err(panicked()))
     }
+
+    /// Runs `work` here if it is `small`, that is, done before another thread would have woken up; as [`run`](Self::run) otherwise.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn run_near<T: Send + 'static>(
+        &self,
+        small: bool,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if small { caught(work) } else { self.run(work).await }
+    }
+}
+
+/// A panic in a rayon thread would end the process with its claims still standing.
+fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()))
+}
+
+fn panicked() -> Error {
+    Error::internal("a worker thread panicked; please report what it printed")
 }

@@ -24,6 +24,9 @@ use crate::source::{FetchError, Meter, Pages, Request, Response, Unreadable};
 /// So many pages without a row may follow each other; a chain of more is taken for one that never ends.
 const MOST_EMPTY: usize = 200;
 
+/// A page of so many bytes is decoded in a fraction of a millisecond.
+const SMALL_PAGE: usize = 128 << 10;
+
 /// Why a stream's work ended before it was done.
 #[derive(Debug)]
 pub enum Ended {
@@ -329,7 +332,9 @@ async fn decode(reader: Arc<Reader>, context: PageContext, response: Response) -
     let decoder = Arc::clone(&reader.decoder);
     let Response { body, sequence } = response;
     let bytes = body.len();
-    let outcome = reader.run.cpu.run(move || Ok(decoder.decode(&body, &context))).await;
+    let small = bytes <= SMALL_PAGE;
+    let work = move || Ok(decoder.decode(&body, &context));
+    let outcome = reader.run.cpu.run_near(small, work).await;
     match outcome {
         Err(error) => Ok((Err(error), None)),
         Ok(Err(error)) => Err(lists::unreadable(error)),

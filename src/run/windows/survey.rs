@@ -150,6 +150,9 @@ pub fn answered<T>(page: Result<T, Ended>) -> Result<Result<T, Answer>, Ended> {
     }
 }
 
+/// How full a part's buffer is meant to become: estimates may be a third too low before anything goes to disk.
+const FILLING: f64 = 0.7;
+
 /// Without a limit on requests the parts are made to fit into memory.
 fn scarce(reader: &Reader, buffer: &SharedBuffer, limit: usize) -> Scarce {
     if reader.run.source.is_limited() {
@@ -158,7 +161,7 @@ fn scarce(reader: &Reader, buffer: &SharedBuffer, limit: usize) -> Scarce {
     let row = buffer.lock().unwrap_or_else(PoisonError::into_inner).row_bytes();
     let rows = reader.job.stream.fetch.paging.map_or(1, |paging| paging.limit);
     Scarce::Memory {
-        pages: limit as f64 / (row.max(1) as f64 * f64::from(rows)),
+        pages: FILLING * limit as f64 / (row.max(1) as f64 * f64::from(rows)),
     }
 }
 
