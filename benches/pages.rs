@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use cio2parquet::columnar::{
-    Fetched, MergeInput, PageContext, PageDecoder, ParquetEncoder, PartitionKey, RunBuffer, SpillDir, merge_partition,
-    read_parquet,
+    Fetched, MergeInput, PageContext, PageDecoder, ParquetEncoder, PartitionKey, RowMemory, RunBuffer, SpillDir,
+    merge_partition, read_parquet,
 };
 use cio2parquet::stream::{Catalog, Stream};
 use flate2::read::GzDecoder;
@@ -121,7 +121,7 @@ fn floor(stream: &Arc<Stream>, pages: &[Captured]) {
 /// The rows of one partition in order.
 fn sorted(stream: &Arc<Stream>, rows: &[RecordBatch]) -> (Fetched, PartitionKey) {
     let spill = SpillDir::new(std::env::temp_dir().join("cio2parquet-bench"));
-    let mut buffer = RunBuffer::new(Arc::clone(stream), usize::MAX, spill).unwrap();
+    let mut buffer = RunBuffer::new(Arc::clone(stream), &RowMemory::new(usize::MAX, 0), spill).unwrap();
     for batch in rows {
         buffer.push(batch.clone(), 1).unwrap();
     }

@@ -10,8 +10,9 @@ use arrow::compute::filter_record_batch;
 use super::PartitionKey;
 use super::key_index::KeySet;
 use super::order::Order;
+use super::row_memory::Held;
 use super::run_buffer::{batch_rows, rows_in};
-use super::run_merge::RunMerge;
+use super::run_merge::{RunBatches, RunMerge};
 use super::sorted_run::SortedRun;
 use super::spill::{RunFile, SpillDir};
 use super::stamp::{Stamps, take_off};
@@ -34,6 +35,7 @@ pub struct Fetched {
 struct Collected {
     rows: FetchedRows,
     keys: KeySet,
+    _held: Held,
     _spill: SpillDir,
 }
 
@@ -42,7 +44,14 @@ pub(super) enum FetchedRows {
     /// Without superseded rows; and how many of them make a batch.
     Memory(SortedRun, usize),
     /// Stamped runs that are merged when they are read.
-    Disk(Vec<RunFile>),
+    Disk {
+        /// Those in files.
+        runs: Vec<RunFile>,
+        /// What came after the last of them,
+        rest: SortedRun,
+        /// and how many of its rows make a batch.
+        step: usize,
+    },
 }
 
 impl FetchedRows {
@@ -54,12 +63,13 @@ impl FetchedRows {
 }
 
 impl Fetched {
-    pub(super) fn new(stream: Arc<Stream>, rows: FetchedRows, keys: KeySet, spill: SpillDir) -> Self {
+    pub(super) fn new(stream: Arc<Stream>, rows: FetchedRows, keys: KeySet, held: Held, spill: SpillDir) -> Self {
         Self {
             stream,
             collected: Arc::new(Collected {
                 rows,
                 keys,
+                _held: held,
                 _spill: spill,
             }),
         }
@@ -76,7 +86,10 @@ impl Fetched {
     pub fn partitions(&self) -> Vec<PartitionKey> {
         let keys: BTreeSet<PartitionKey> = match &self.collected.rows {
             FetchedRows::Memory(run, _) => run.partitions().keys().copied().collect(),
-            FetchedRows::Disk(runs) => runs.iter().flat_map(RunFile::partitions).copied().collect(),
+            FetchedRows::Disk { runs, rest, .. } => {
+                let stored = runs.iter().flat_map(RunFile::partitions);
+                stored.chain(rest.partitions().keys()).copied().collect()
+            }
         };
         keys.into_iter().collect()
     }
@@ -91,8 +104,15 @@ impl Fetched {
                 left: run.partitions().get(key).cloned().unwrap_or_default(),
                 step: *step,
             },
-            FetchedRows::Disk(runs) => {
-                let batches = runs.iter().map(|run| run.read(Some(key))).collect::<Result<_>>()?;
+            FetchedRows::Disk { runs, rest, .. } => {
+                let stored = runs.iter().map(|run| Ok(Box::new(run.read(Some(key))?) as RunBatches));
+                let rest = Rest {
+                    left: rest.partitions().get(key).cloned().unwrap_or_default(),
+                    collected: Arc::clone(&self.collected),
+                };
+                let batches = stored
+                    .chain([Ok(Box::new(rest) as RunBatches)])
+                    .collect::<Result<_>>()?;
                 Source::Disk(RunMerge::new(Order::new(&self.stream)?, batches, batch_rows(runs))?)
             }
         };
@@ -127,7 +147,6 @@ impl Fetched {
 }
 
 /// The rows of one partition in the table's order, each key once: an iterator over batches in the table's schema.
-#[derive(Debug)]
 pub struct FetchedPartition {
     // Before what it reads from, as in `Collected`.
     source: Source,
@@ -144,10 +163,28 @@ impl FetchedKeys {
     }
 }
 
-#[derive(Debug)]
 enum Source {
     Memory { left: Range<usize>, step: usize },
     Disk(RunMerge),
+}
+
+/// The rows of one partition that are in memory while others are on disk, with their stamps.
+struct Rest {
+    left: Range<usize>,
+    collected: Arc<Collected>,
+}
+
+impl Iterator for Rest {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let FetchedRows::Disk { rest, step, .. } = &self.collected.rows else {
+            return None;
+        };
+        let part = self.left.start..self.left.end.min(self.left.start + *step);
+        self.left.start = part.end;
+        (!part.is_empty()).then(|| rest.gather_stamped(part))
+    }
 }
 
 impl FetchedPartition {

@@ -207,7 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::testing::{context, decoder, show, stream, things};
-    use super::super::{PartitionKey, RunBuffer, SpillDir, read_parquet};
+    use super::super::{PartitionKey, RowMemory, RunBuffer, SpillDir, read_parquet};
     use super::*;
     use crate::stream::Window;
 
@@ -215,7 +215,12 @@ mod tests {
 
     fn fetched(pages: Vec<RecordBatch>, limit: usize) -> (tempfile::TempDir, super::super::Fetched) {
         let dir = tempfile::tempdir().unwrap();
-        let mut buffer = RunBuffer::new(stream(), limit, SpillDir::new(dir.path().join("spill"))).unwrap();
+        let mut buffer = RunBuffer::new(
+            stream(),
+            &RowMemory::new(limit, 0),
+            SpillDir::new(dir.path().join("spill")),
+        )
+        .unwrap();
         for (page, request) in pages.into_iter().zip(1..) {
             buffer.push(page, request).unwrap();
         }

@@ -8,7 +8,8 @@ use arrow::datatypes::SchemaRef;
 use super::fetched::{Fetched, FetchedRows};
 use super::key_index::{KeyEntry, KeyFile, KeySet};
 use super::order::Order;
-use super::run_merge::RunMerge;
+use super::row_memory::{Held, RowMemory};
+use super::run_merge::{RunBatches, RunMerge};
 use super::sorted_run::{Page, SortedRun};
 use super::spill::{RunFile, RunWriter, SpillDir};
 use super::stamp::{Stamp, stamped_schema};
@@ -30,9 +31,8 @@ pub struct RunBuffer {
     stream: Arc<Stream>,
     schema: SchemaRef,
     order: Order,
-    limit: usize,
     pages: Vec<Page>,
-    bytes: usize,
+    held: Held,
     rows: u64,
     /// Of all rows ever pushed.
     pushed_bytes: usize,
@@ -50,19 +50,18 @@ struct SpilledRun {
 }
 
 impl RunBuffer {
-    /// An empty buffer that holds about `limit` bytes before it sorts them and puts them into `spill`.
+    /// An empty buffer that sorts its rows and puts them into `spill` when `memory` is full.
     ///
     /// # Errors
     /// Internal, when the stream's order is of a type that cannot be sorted.
-    pub fn new(stream: Arc<Stream>, limit: usize, spill: SpillDir) -> Result<Self> {
+    pub fn new(stream: Arc<Stream>, memory: &RowMemory, spill: SpillDir) -> Result<Self> {
         Ok(Self {
             schema: arrow_schema(&stream),
             order: Order::new(&stream)?,
             stream,
-            limit,
             spill,
             pages: Vec::new(),
-            bytes: 0,
+            held: memory.account(),
             rows: 0,
             pushed_bytes: 0,
             spilled: Vec::new(),
@@ -91,20 +90,24 @@ impl RunBuffer {
         };
         self.rows += rows.num_rows() as u64;
         let bytes = bytes_of(&rows);
-        self.bytes += bytes;
+        self.held.add(bytes);
         self.pushed_bytes += bytes;
         self.pages.push(Page { rows, first });
-        if self.bytes >= self.limit { self.spill() } else { Ok(()) }
+        if self.held.is_full_with(0) {
+            self.spill()
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether `rows` can be pushed without anything going to disk.
     pub fn has_room_for(&self, rows: &RecordBatch) -> bool {
-        self.bytes + bytes_of(rows) < self.limit
+        !self.held.is_full_with(bytes_of(rows))
     }
 
     /// Bytes held in memory, what sorting them will take included.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.held.bytes()
     }
 
     /// What a row takes in memory on average, what sorting it will take included; 0 when none was pushed.
@@ -125,15 +128,18 @@ impl RunBuffer {
         if self.spilled.is_empty() {
             return self.finish_in_memory();
         }
-        self.spill()?;
-        let runs = self.spilled.into_iter().flatten();
-        let (runs, keys): (Vec<_>, Vec<_>) = runs.map(|run| (run.rows, run.keys)).unzip();
+        let runs = std::mem::take(&mut self.spilled).into_iter().flatten();
+        let (runs, mut keys): (Vec<_>, Vec<_>) = runs.map(|run| (run.rows, run.keys)).unzip();
+        let step = self.step();
+        let (rest, entries) = self.sort()?;
+        keys.push(self.write_keys(entries)?);
         let keys = KeySet::on_disk(&self.spill, &keys)?;
-        Ok(Fetched::new(self.stream, FetchedRows::Disk(runs), keys, self.spill))
+        let rows = FetchedRows::Disk { runs, rest, step };
+        Ok(Fetched::new(self.stream, rows, keys, self.held, self.spill))
     }
 
-    fn finish_in_memory(self) -> Result<Fetched> {
-        let (mut run, entries) = sort(&self.order, self.pages)?;
+    fn finish_in_memory(mut self) -> Result<Fetched> {
+        let (mut run, entries) = self.sort()?;
         let keys = KeySet::in_memory(entries);
         if keys.any_moved() {
             run.retain(&self.order, |page, row| {
@@ -141,8 +147,8 @@ impl RunBuffer {
                 Ok(!keys.is_superseded(&key, page.stamp(row)))
             })?;
         }
-        let rows = FetchedRows::in_memory(run, self.bytes);
-        Ok(Fetched::new(self.stream, rows, keys, self.spill))
+        let rows = FetchedRows::in_memory(run, self.held.bytes());
+        Ok(Fetched::new(self.stream, rows, keys, self.held, self.spill))
     }
 
     /// Sorts the rows held and writes them as one run.
@@ -150,12 +156,9 @@ impl RunBuffer {
         if self.pages.is_empty() {
             return Ok(());
         }
-        let rows = self.pages.iter().map(|page| page.rows.num_rows()).sum();
-        let step = rows_in(BATCH_BYTES, self.bytes, rows).min(BATCH_ROWS);
-        let (run, mut entries) = sort(&self.order, std::mem::take(&mut self.pages))?;
-        self.bytes = 0;
-        entries.sort_unstable();
-        let keys = KeyFile::write(&self.spill, entries.into_iter().map(Ok))?;
+        let step = self.step();
+        let (run, entries) = self.sort()?;
+        let keys = self.write_keys(entries)?;
         let mut writer = RunWriter::new(&self.spill, &stamped_schema(&self.schema))?;
         for (key, range) in run.partitions() {
             for start in range.clone().step_by(step) {
@@ -166,7 +169,26 @@ impl RunBuffer {
             rows: writer.finish()?,
             keys,
         };
+        self.held.clear();
         self.add(0, run)
+    }
+
+    /// How many rows of those held make a batch of a run.
+    fn step(&self) -> usize {
+        let rows = self.pages.iter().map(|page| page.rows.num_rows()).sum();
+        rows_in(BATCH_BYTES, self.held.bytes(), rows).min(BATCH_ROWS)
+    }
+
+    /// Takes the rows held, sorted, and their keys.
+    fn sort(&mut self) -> Result<(SortedRun, Vec<KeyEntry>)> {
+        let run = SortedRun::new(&self.order, std::mem::take(&mut self.pages))?;
+        let entries = KeyEntry::collect(&self.order, run.pages())?;
+        Ok((run, entries))
+    }
+
+    fn write_keys(&self, mut entries: Vec<KeyEntry>) -> Result<KeyFile> {
+        entries.sort_unstable();
+        KeyFile::write(&self.spill, entries.into_iter().map(Ok))
     }
 
     /// Adds a run, and merges its level when that is full.
@@ -186,8 +208,13 @@ impl RunBuffer {
     fn merge(&self, runs: Vec<SpilledRun>) -> Result<SpilledRun> {
         let (runs, keys): (Vec<_>, Vec<_>) = runs.into_iter().map(|run| (run.rows, run.keys)).unzip();
         let mut writer = RunWriter::new(&self.spill, &stamped_schema(&self.schema))?;
-        let sources = runs.iter().map(|run| run.read(None)).collect::<Result<_>>()?;
-        for batch in RunMerge::new(Order::new(&self.stream)?, sources, batch_rows(&runs))? {
+        let batches = runs.iter().map(|run| Ok(Box::new(run.read(None)?) as RunBatches));
+        let merge = RunMerge::new(
+            Order::new(&self.stream)?,
+            batches.collect::<Result<_>>()?,
+            batch_rows(&runs),
+        )?;
+        for batch in merge {
             let batch = batch?;
             for (key, range) in self
                 .order
@@ -202,12 +229,6 @@ impl RunBuffer {
             keys,
         })
     }
-}
-
-fn sort(order: &Order, pages: Vec<Page>) -> Result<(SortedRun, Vec<KeyEntry>)> {
-    let run = SortedRun::new(order, pages)?;
-    let entries = KeyEntry::collect(order, run.pages())?;
-    Ok((run, entries))
 }
 
 /// What rows take in memory, and sorting them.
@@ -270,10 +291,14 @@ mod tests {
         (0..batch.num_rows()).map(thing).collect()
     }
 
+    fn buffer(limit: usize, spill: SpillDir) -> RunBuffer {
+        RunBuffer::new(stream(), &RowMemory::new(limit, 0), spill).unwrap()
+    }
+
     /// Hands what was collected to `look`, while its folder exists.
     fn collect<T>(pages: &[(u64, Vec<Thing>)], limit: usize, look: impl FnOnce(&Fetched) -> T) -> T {
         let dir = tempfile::tempdir().unwrap();
-        let mut buffer = RunBuffer::new(stream(), limit, SpillDir::new(dir.path().join("spill"))).unwrap();
+        let mut buffer = buffer(limit, SpillDir::new(dir.path().join("spill")));
         for (request, rows) in pages {
             buffer.push(things(rows), *request).unwrap();
         }
@@ -361,7 +386,7 @@ mod tests {
     fn what_is_spilled_is_gone_with_its_readers() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("spill");
-        let mut buffer = RunBuffer::new(stream(), 0, SpillDir::new(&folder)).unwrap();
+        let mut buffer = buffer(0, SpillDir::new(&folder));
         assert!(!folder.exists());
         buffer.push(things(&[("a".into(), 0, 1)]), 1).unwrap();
         assert_eq!(buffer.bytes(), 0);

@@ -7,12 +7,13 @@ use arrow::compute::interleave_record_batch;
 use arrow::row::Rows;
 
 use super::order::Order;
-use super::spill::RunBatches;
 use super::stamp::{Stamp, Stamps};
 use crate::error::{Error, Result};
 
+/// The stamped batches of one run, in order.
+pub(super) type RunBatches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
 /// Merges stamped runs; an iterator over stamped batches of at most `limit` rows.
-#[derive(Debug)]
 pub(super) struct RunMerge {
     order: Order,
     runs: Vec<RunBatches>,

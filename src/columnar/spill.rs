@@ -80,7 +80,7 @@ impl RunFile {
     }
 
     /// The batches of one partition, or of all, in order.
-    pub(super) fn read(&self, partition: Option<&PartitionKey>) -> Result<RunBatches> {
+    pub(super) fn read(&self, partition: Option<&PartitionKey>) -> Result<FileBatches> {
         let batches = match partition {
             Some(key) => self.partitions.get(key).cloned().unwrap_or_default(),
             None => {
@@ -100,7 +100,7 @@ impl RunFile {
             Ok(reader)
         };
         let reader = open().map_err(|error| failed("read", &self.path, error))?;
-        Ok(RunBatches {
+        Ok(FileBatches {
             reader,
             left: batches.len(),
             path: self.path.to_path_buf(),
@@ -110,13 +110,13 @@ impl RunFile {
 
 /// The batches of a run, one at a time.
 #[derive(Debug)]
-pub(super) struct RunBatches {
+pub(super) struct FileBatches {
     reader: FileReader<BufReader<File>>,
     left: usize,
     path: PathBuf,
 }
 
-impl Iterator for RunBatches {
+impl Iterator for FileBatches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::columnar::RowMemory;
 use crate::error::{Error, Result};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
+/// More buffers than one stream ever fills at once.
+const MOST_BUFFERS: usize = 8;
 
 /// The bytes that `--memory` allows, by use.
 ///
@@ -17,7 +20,8 @@ const MIB: u64 = 1024 * KIB;
 pub struct Budget {
     pages: Arc<Semaphore>,
     pages_kib: u32,
-    rows: usize,
+    rows: RowMemory,
+    rows_of_a_stream: usize,
 }
 
 impl Budget {
@@ -27,17 +31,23 @@ impl Budget {
     /// Shares out `memory` bytes over `streams` streams that run side by side.
     pub fn new(memory: u64, streams: usize) -> Self {
         let pages_kib = u32::try_from(memory / 8 / KIB).unwrap_or(u32::MAX / 2);
-        let rows = memory / 3 / u64::try_from(streams.max(1) + 1).unwrap_or(1);
+        let rows = usize::try_from(memory / 3).unwrap_or(usize::MAX);
         Self {
             pages: Arc::new(Semaphore::new(pages_kib as usize)),
             pages_kib,
-            rows: usize::try_from(rows).unwrap_or(usize::MAX),
+            rows: RowMemory::new(rows, rows / MOST_BUFFERS / streams.max(1)),
+            rows_of_a_stream: rows / streams.max(1),
         }
     }
 
-    /// How many bytes of rows a stream may hold before it sorts and spills them.
-    pub fn rows_in_memory(&self) -> usize {
-        self.rows
+    /// What the rows of all streams may take until they are sorted and spilled.
+    pub fn rows(&self) -> &RowMemory {
+        &self.rows
+    }
+
+    /// The bytes that each of so many buffers of one stream can count on while every other one is full too.
+    pub fn rows_of_each(&self, buffers: usize) -> usize {
+        self.rows_of_a_stream / buffers.max(1)
     }
 
     /// Waits until a page of about `bytes` may be on its way; the charge ends with the permit.

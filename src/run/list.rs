@@ -78,7 +78,7 @@ fn unfetched(merged: &[Merged]) -> BTreeMap<String, Vec<String>> {
 
 /// The whole list.
 async fn read(reader: &Arc<Reader>) -> Result<Arc<Fetched>, Ended> {
-    let buffer = reader.buffer(reader.run.budget.rows_in_memory())?;
+    let buffer = reader.buffer()?;
     let mut chain = reader.chain(Request::of(&reader.job.stream, None), None);
     while chain.next(&buffer).await?.is_some() {}
     Ok(drain(reader, buffer).await?)

@@ -120,13 +120,13 @@ impl Reader {
         }
     }
 
-    /// An empty buffer that spills when it holds so many bytes.
+    /// An empty buffer that spills when the run's memory is full.
     ///
     /// # Errors
     /// Internal, when the stream's order cannot be sorted.
-    pub fn buffer(&self, limit: usize) -> Result<SharedBuffer> {
+    pub fn buffer(&self) -> Result<SharedBuffer> {
         let spill = SpillDir::new(self.run.spill_dir());
-        let buffer = RunBuffer::new(Arc::clone(&self.job.stream), limit, spill)?;
+        let buffer = RunBuffer::new(Arc::clone(&self.job.stream), self.run.budget.rows(), spill)?;
         Ok(Arc::new(Mutex::new(buffer)))
     }
 
@@ -161,8 +161,7 @@ impl Reader {
 
 /// Takes the rows out of `buffer`, sorted; it is empty afterwards.
 pub async fn drain(reader: &Reader, buffer: SharedBuffer) -> Result<Arc<Fetched>> {
-    // Nothing is laid into what takes its place.
-    let fresh = reader.buffer(0)?;
+    let fresh = reader.buffer()?;
     let work = move || {
         let full = {
             let mut rows = buffer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -86,7 +86,7 @@ impl Scan {
             table: Arc::clone(table),
             lower: plan.lower,
             upper: plan.resume.as_ref().map_or(job.ask.now, |before| before.upper),
-            buffer: reader.buffer(reader.run.budget.rows_in_memory())?,
+            buffer: reader.buffer()?,
             rejected_before: full.as_ref().map_or(0, |full| full.rejected),
             full,
             reached: None,
@@ -208,10 +208,7 @@ impl Scan {
     }
 
     async fn take(&mut self) -> Result<Arc<Fetched>, Ended> {
-        let buffer = std::mem::replace(
-            &mut self.buffer,
-            self.reader.buffer(self.reader.run.budget.rows_in_memory())?,
-        );
+        let buffer = std::mem::replace(&mut self.buffer, self.reader.buffer()?);
         Ok(drain(&self.reader, buffer).await?)
     }
 

@@ -28,7 +28,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
         stream: job.stream.stream.clone(),
         units: None,
     });
-    let buffer = reader.buffer(reader.run.budget.rows_in_memory())?;
+    let buffer = reader.buffer()?;
     let Unread { missing, whole } = read_all(reader, &parents, &buffer).await?;
     let fetched = drain(reader, buffer).await?;
     let today = day_of(job.ask.now);

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use bytes::Bytes;
 use cio2parquet::columnar::{
-    Fetched, MergeInput, PageContext, PageDecoder, ParquetEncoder, Promise, RunBuffer, SpillDir, audit,
+    Fetched, MergeInput, PageContext, PageDecoder, ParquetEncoder, Promise, RowMemory, RunBuffer, SpillDir, audit,
     merge_partition, read_parquet,
 };
 use cio2parquet::manifest::{
@@ -125,7 +125,7 @@ fn any_page() -> impl Strategy<Value = (Arc<Stream>, Vec<Value>)> {
 }
 
 fn encode(stream: &Stream, rows: &RecordBatch) -> Bytes {
-    let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+    let mut encoder = ParquetEncoder::new(Arc::new(stream.clone()), Vec::new());
     encoder.push(rows).unwrap();
     encoder.finish().unwrap().into()
 }
@@ -141,7 +141,12 @@ fn delivery() -> impl Strategy<Value = Value> {
 fn fetch(stream: &Arc<Stream>, rows: &[Value], size: usize, limit: usize) -> (tempfile::TempDir, Arc<Fetched>) {
     let dir = tempfile::tempdir().unwrap();
     let decoder = PageDecoder::new(Arc::clone(stream));
-    let mut buffer = RunBuffer::new(Arc::clone(stream), limit, SpillDir::new(dir.path().join("spill"))).unwrap();
+    let mut buffer = RunBuffer::new(
+        Arc::clone(stream),
+        &RowMemory::new(limit, 0),
+        SpillDir::new(dir.path().join("spill")),
+    )
+    .unwrap();
     for (number, rows) in (0..).zip(rows.chunks(size)) {
         let decoded = decoder.decode(&page(stream, rows), &context()).unwrap();
         buffer.push(decoded.rows, number).unwrap();
@@ -153,7 +158,7 @@ fn fetch(stream: &Arc<Stream>, rows: &[Value], size: usize, limit: usize) -> (te
 fn merge(stream: &Stream, fetched: &Fetched, stored: &BTreeMap<String, Bytes>) -> (BTreeMap<String, Bytes>, bool) {
     let (mut files, mut differs) = (stored.clone(), false);
     for key in fetched.partitions() {
-        let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+        let mut encoder = ParquetEncoder::new(Arc::new(stream.clone()), Vec::new());
         let input = MergeInput {
             stored: match stored.get(&key.to_string()) {
                 Some(file) => Box::new(read_parquet(stream, file.clone()).unwrap()),

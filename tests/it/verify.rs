@@ -101,7 +101,7 @@ impl Lake {
 
     /// Stores rows as the exporter would, and enters them, so that only the rows themselves can give the damage away.
     fn store(&self, stream: &Stream, path: &str, rows: &RecordBatch) {
-        let mut encoder = ParquetEncoder::new(stream, Vec::new()).unwrap();
+        let mut encoder = ParquetEncoder::new(Arc::new(stream.clone()), Vec::new());
         encoder.push(rows).unwrap();
         fs::write(self.path(path), encoder.finish().unwrap()).unwrap();
         self.enter(path);
@@ -630,7 +630,7 @@ fn large(lake: &Lake, rows: i64) {
     let a_day = rows / 8;
     let mut partitions = serde_json::Map::new();
     for day in 0..8 {
-        let mut encoder = ParquetEncoder::new(&stream, Vec::new()).unwrap();
+        let mut encoder = ParquetEncoder::new(Arc::clone(&stream), Vec::new());
         let range = day * a_day..(day + 1) * a_day;
         for start in range.clone().step_by(8192) {
             let some = start..(start + 8192).min(range.end);

@@ -86,8 +86,7 @@ pub async fn read_all(
         return Ok(());
     };
     let estimates = Arc::new(Estimates::new(reader, since)?);
-    // As much for all of its buffers as other streams have for theirs.
-    let limit = reader.run.budget.rows_in_memory() * OPEN_PARTS / BUFFERS;
+    let limit = reader.run.budget.rows_of_each(BUFFERS);
     let open = Arc::new(Semaphore::new(OPEN_PARTS));
     let mut later: u64 = tasks.iter().map(|task| task.window.days()).sum();
     let asking = (Arc::clone(reader), Arc::clone(parents), Arc::clone(&estimates));
@@ -101,7 +100,7 @@ pub async fn read_all(
             let Some(task) = task else { return Ok(None) };
             let surveyed = survey(Arc::clone(&reader), parents, estimates, task, limit).await?;
             expect(&reader, &surveyed, later as f64 / days.max(1) as f64);
-            Ok::<_, Ended>(Some((split(&reader, surveyed, limit)?, tasks)))
+            Ok::<_, Ended>(Some((split(&reader, surveyed)?, tasks)))
         }
     });
     let surveyed = surveyed.flat_map(|parts| {
@@ -156,7 +155,7 @@ fn expect(reader: &Reader, surveyed: &Surveyed, later: f64) {
 }
 
 /// The parts of a window, the first of which also reads what is followed.
-fn split(reader: &Reader, surveyed: Surveyed, limit: usize) -> Result<Vec<Part>, Ended> {
+fn split(reader: &Reader, surveyed: Surveyed) -> Result<Vec<Part>, Ended> {
     let Surveyed {
         whole,
         window,
@@ -186,7 +185,7 @@ fn split(reader: &Reader, surveyed: Surveyed, limit: usize) -> Result<Vec<Part>,
         let buffer = if alone {
             Arc::clone(&survey.buffer)
         } else {
-            reader.buffer(limit)?
+            reader.buffer()?
         };
         // Longest first, so that none is left running when all others are done.
         let stretches = stretches

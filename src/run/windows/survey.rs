@@ -58,7 +58,7 @@ pub async fn survey(
     task: WindowTask,
     limit: usize,
 ) -> Result<Surveyed, Ended> {
-    let buffer = reader.buffer(limit)?;
+    let buffer = reader.buffer()?;
     let (whole, window) = (task.only.is_none(), task.window);
     let ids = task.only.unwrap_or_else(|| parents.ids.clone());
     let asked = ids.len();
