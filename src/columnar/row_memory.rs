@@ -55,15 +55,16 @@ impl Held {
         self.bytes + more >= self.memory.least && all + more >= self.memory.limit
     }
 
-    pub(super) fn clear(&mut self) {
-        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.bytes = 0;
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.memory.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes -= bytes;
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.clear();
+        self.give_back(self.bytes);
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
         assert!(large.is_full_with(0) && !small.is_full_with(3) && small.is_full_with(4));
         drop(large);
         assert!(!small.is_full_with(93) && small.is_full_with(94));
-        small.clear();
+        small.give_back(6);
         assert_eq!((small.bytes(), memory.held.load(Ordering::Relaxed)), (0, 0));
     }
 }

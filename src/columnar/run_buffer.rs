@@ -22,6 +22,10 @@ const BATCH_ROWS: usize = 1024;
 const BATCH_BYTES: usize = 1 << 20;
 /// This many runs of about one size become one, so that the number of runs that are read at once stays small.
 const FAN_IN: usize = 16;
+/// Pages of fewer rows than this are joined,
+const FEW: usize = 512;
+/// when they have so many together.
+const JOINED: usize = 4096;
 /// Sorting takes this much beside the row itself: the rows' places twice over, then their keys.
 const SORT_BYTES: usize = 64;
 
@@ -32,6 +36,8 @@ pub struct RunBuffer {
     schema: SchemaRef,
     order: Order,
     pages: Vec<Page>,
+    /// Pages of few rows that wait to become one.
+    small: Small,
     held: Held,
     rows: u64,
     /// Of all rows ever pushed.
@@ -40,6 +46,22 @@ pub struct RunBuffer {
     spilled: Vec<Vec<SpilledRun>>,
     // Dropped after the files in it.
     spill: SpillDir,
+}
+
+/// Pages of few rows.
+#[derive(Debug, Default)]
+struct Small {
+    pages: Vec<Page>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Small {
+    fn push(&mut self, page: Page, bytes: usize) {
+        self.rows += page.rows.num_rows();
+        self.bytes += bytes;
+        self.pages.push(page);
+    }
 }
 
 /// A run on disk and its keys.
@@ -61,6 +83,7 @@ impl RunBuffer {
             stream,
             spill,
             pages: Vec::new(),
+            small: Small::default(),
             held: memory.account(),
             rows: 0,
             pushed_bytes: 0,
@@ -92,7 +115,16 @@ impl RunBuffer {
         let bytes = bytes_of(&rows);
         self.held.add(bytes);
         self.pushed_bytes += bytes;
-        self.pages.push(Page { rows, first });
+        let few = rows.num_rows() < FEW;
+        let page = Page::new(rows, first);
+        if few {
+            self.small.push(page, bytes);
+            if self.small.rows >= JOINED {
+                self.join()?;
+            }
+        } else {
+            self.pages.push(page);
+        }
         if self.held.is_full_with(0) {
             self.spill()
         } else {
@@ -128,6 +160,7 @@ impl RunBuffer {
         if self.spilled.is_empty() {
             return self.finish_in_memory();
         }
+        self.join()?;
         let runs = std::mem::take(&mut self.spilled).into_iter().flatten();
         let (runs, mut keys): (Vec<_>, Vec<_>) = runs.map(|run| (run.rows, run.keys)).unzip();
         let step = self.step();
@@ -153,6 +186,7 @@ impl RunBuffer {
 
     /// Sorts the rows held and writes them as one run.
     fn spill(&mut self) -> Result<()> {
+        self.join()?;
         if self.pages.is_empty() {
             return Ok(());
         }
@@ -169,8 +203,24 @@ impl RunBuffer {
             rows: writer.finish()?,
             keys,
         };
-        self.held.clear();
+        self.held.give_back(self.held.bytes());
         self.add(0, run)
+    }
+
+    /// Makes one page of the small ones: what is looked at and freed page by page is then a fraction, and takes no more
+    /// memory than its rows need.
+    fn join(&mut self) -> Result<()> {
+        let small = std::mem::take(&mut self.small);
+        if small.pages.is_empty() {
+            return Ok(());
+        }
+        let page = Page::joined(&self.schema, &small.pages)?;
+        let bytes = bytes_of(&page.rows);
+        self.held.give_back(small.bytes);
+        self.held.add(bytes);
+        self.pushed_bytes -= small.bytes.saturating_sub(bytes);
+        self.pages.push(page);
+        Ok(())
     }
 
     /// How many rows of those held make a batch of a run.
@@ -181,6 +231,7 @@ impl RunBuffer {
 
     /// Takes the rows held, sorted, and their keys.
     fn sort(&mut self) -> Result<(SortedRun, Vec<KeyEntry>)> {
+        self.join()?;
         let run = SortedRun::new(&self.order, std::mem::take(&mut self.pages))?;
         let entries = KeyEntry::collect(&self.order, run.pages())?;
         Ok((run, entries))

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use arrow::compute::interleave_record_batch;
+use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::datatypes::SchemaRef;
 
 use super::PartitionKey;
 use super::order::Order;
@@ -13,19 +14,42 @@ use super::place::Places;
 use super::stamp::{Stamp, put};
 use crate::error::{Error, Result};
 
-/// Rows as they came.
+/// Rows as they came: those of one request, or of several that brought few.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) rows: RecordBatch,
-    /// The stamp of the first row; the others arrived right behind it.
-    pub(super) first: Stamp,
+    /// The first row of each request and its stamp; the others arrived right behind it.
+    firsts: Vec<(usize, Stamp)>,
 }
 
 impl Page {
+    pub(super) fn new(rows: RecordBatch, first: Stamp) -> Self {
+        Self {
+            rows,
+            firsts: vec![(0, first)],
+        }
+    }
+
+    /// All rows of `pages`, copied into one batch of `schema`.
+    pub(super) fn joined(schema: &SchemaRef, pages: &[Self]) -> Result<Self> {
+        let rows = concat_batches(schema, pages.iter().map(|page| &page.rows))
+            .map_err(|error| Error::internal("pages cannot be put together").caused_by(error))?;
+        let mut firsts = Vec::with_capacity(pages.len());
+        let mut before = 0;
+        for page in pages {
+            firsts.extend(page.firsts.iter().map(|(row, first)| (before + row, *first)));
+            before += page.rows.num_rows();
+        }
+        Ok(Self { rows, firsts })
+    }
+
     pub(super) fn stamp(&self, row: usize) -> Stamp {
+        let at = self.firsts.partition_point(|(first, _)| *first <= row);
+        // The first of all is row 0.
+        let (first, stamp) = self.firsts[at - 1];
         Stamp {
-            arrival: self.first.arrival + row as u64,
-            ..self.first
+            arrival: stamp.arrival + (row - first) as u64,
+            ..stamp
         }
     }
 }

@@ -294,8 +294,10 @@ mod tests {
 
     #[test]
     fn many_messages_of_some_pages_are_not_asked_in_every_part() {
-        let parts = Parts::cut(half_a_year(), &even(&[20.0; 200]), Scarce::Memory { pages: 12.0 });
-        assert!(parts.stretches.iter().map(Vec::len).sum::<usize>() <= 200 * 6);
+        for (scarce, times) in [(Scarce::Requests, 6), (Scarce::Memory { pages: 12.0 }, 12)] {
+            let parts = Parts::cut(half_a_year(), &even(&[20.0; 200]), scarce);
+            assert!(parts.stretches.iter().map(Vec::len).sum::<usize>() <= 200 * times);
+        }
     }
 
     #[test]
