@@ -22,7 +22,7 @@ VERSIONS_KEPT = 200
 SURPLUS = 4
 """Versions that are old enough to be pruned."""
 SMALL: dict[str, Any] = {"people": 120, "messages": 6, "deliveries": 260, "activities": 260, "days": 50}
-WIDE: dict[str, Any] = {"people": 60_000, "messages": 5, "deliveries": 100, "activities": 100, "days": 20}
+WIDE: dict[str, Any] = {"people": 180_000, "messages": 5, "deliveries": 100, "activities": 100, "days": 20}
 """More people than fit into the least memory."""
 PAGED: dict[str, Any] = {"people": 20, "messages": 4, "deliveries": 320, "activities": 30, "days": 50}
 """With a row to a page, messages of more pages than one part holds."""
