@@ -54,9 +54,9 @@ def machine() -> str:
     return f"{len(models)} cores, {models[0]}, Linux {platform.release()}"
 
 
-def bare(what: str, stream: str, pages: Path) -> dict[str, Any]:
+def bare(what: str, stream: str, pages: Path, *more: int) -> dict[str, Any]:
     """One of the loops of `pages.rs`."""
-    result: dict[str, Any] = json.loads(run([PAGES, what, stream, str(pages)]).output)
+    result: dict[str, Any] = json.loads(run([PAGES, what, stream, str(pages), *map(str, more)]).output)
     return result
 
 
@@ -84,29 +84,38 @@ def against_the_floor(folder: Path) -> None:
     rows = 50_000 if QUICK else 900_000
     cases: list[tuple[str, dict[str, Any], list[str]]] = [
         (DETAILS, details(rows), []),
-        (DETAILS + ", spilling", details(rows), ["--memory=64MiB"]),
-        (ACTIVITIES, activities(rows), []),
+        (DETAILS + ", four times as many", details(4 * rows), []),
+        (DETAILS + ", `--memory=64MiB`", details(rows), ["--memory=64MiB"]),
+        (ACTIVITIES, activities(rows // 4), []),
+        (ACTIVITIES + ", spilling", activities(rows), []),
     ]
     lines = []
     for name, settings, flags in cases:
         stream = name.split(",")[0]
         with Sandbox(**settings) as sandbox:
-            exports, floors = [], []
+            exports, floors, in_files = [], [], []
             for turn in range(REPEATS):
                 sandbox.forget()
                 exports.append(export(sandbox, fresh(folder / "lake"), stream, *flags))
                 if turn == 0:
                     sandbox.capture(folder / "pages", stream)
                 floors.append(bare("floor", stream, folder / "pages"))
+                files = sum(1 for _ in (folder / "lake").rglob("*.parquet"))
+                in_files.append(bare("floor", stream, folder / "pages", -(-floors[0]["rows"] // files)))
         count = floors[0]["rows"]
         assert exports[0].stream["rows"]["fetched"] == count, "the export has read other pages than were captured"
         whole = median((cost.cpu for cost in exports), count)
         least = median((floor["cpu"] for floor in floors), count)
         parts = " + ".join(f"{median((floor[part] for floor in floors), count):.2f}" for part in FLOOR)
-        ratio = median(cost.cpu / floor["cpu"] for cost, floor in zip(exports, floors, strict=True))
+        ratio, to_files = (
+            statistics.median(cost.cpu / floor["cpu"] for cost, floor in zip(exports, bares, strict=True))
+            for bares in (floors, in_files)
+        )
         wall = median((cost.seconds for cost in exports), count)
-        lines.append((name, count, whole, least, parts, ratio, wall, max(cost.peak_mib for cost in exports)))
-    head = "stream|rows|export, CPU s per million|floor|gunzip + decode + encode|ratio|export, s per million|peak MiB"
+        peak = max(cost.peak_mib for cost in exports)
+        lines.append((name, count, whole, least, parts, ratio, files, to_files, wall, peak))
+    head = "stream|rows|export, CPU s per million|floor|gunzip + decode + encode|ratio"
+    head += "|files|ratio, floor in so many files|export, s per million|peak MiB"
     table(head, lines)
 
 

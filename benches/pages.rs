@@ -1,5 +1,5 @@
-//! What the pipeline's work costs without the pipeline: `floor` unpacks, decodes and encodes captured pages in a bare loop, `merge`
-//! lays a small change into a large stored partition. `scripts/bench.sh` captures the pages and calls both.
+//! What the pipeline's work costs without the pipeline: `floor` unpacks, decodes and encodes captured pages in a bare loop, into one
+//! file or into files of so many rows; `merge` lays a small change into a large stored partition. `scripts/bench.sh` captures the pages and calls both.
 //!
 //! Prints one JSON object a line. No file is written and no thread is started, so the process's CPU time is that of the work.
 
@@ -32,9 +32,10 @@ fn main() {
         .filter(|argument| argument != "--bench")
         .collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["floor", stream, pages] => floor(&find(stream), &captured(pages)),
+        ["floor", stream, pages] => floor(&find(stream), &captured(pages), usize::MAX),
+        ["floor", stream, pages, rows] => floor(&find(stream), &captured(pages), rows.parse().unwrap()),
         ["merge", stream, pages] => merge(&find(stream), &captured(pages)),
-        _ => println!("pages floor|merge STREAM PAGES; scripts/bench.sh captures pages"),
+        _ => println!("pages floor|merge STREAM PAGES [ROWS A FILE]; scripts/bench.sh captures pages"),
     }
 }
 
@@ -97,22 +98,42 @@ fn timed<T>(spent: &mut f64, work: impl FnOnce() -> T) -> T {
     done
 }
 
-fn floor(stream: &Arc<Stream>, pages: &[Captured]) {
+fn floor(stream: &Arc<Stream>, pages: &[Captured], rows_a_file: usize) {
     let decoder = PageDecoder::new(Arc::clone(stream));
-    let mut encoder = ParquetEncoder::new(Arc::clone(stream), Vec::new());
+    let mut open: Option<(ParquetEncoder<Vec<u8>>, usize)> = None;
     let (mut rows, mut json, [mut gunzip, mut decode, mut encode]) = (0, 0, [0.0; 3]);
+    let (mut files, mut bytes) = (0, 0);
+    let mut finish = |encoder: ParquetEncoder<Vec<u8>>| {
+        files += 1;
+        bytes += black_box(encoder.finish().unwrap()).len();
+    };
     for page in pages {
         let text = timed(&mut gunzip, || unpack(&page.body));
-        let decoded = timed(&mut decode, || decoder.decode(&text, &page.context).unwrap());
+        let mut decoded = timed(&mut decode, || decoder.decode(&text, &page.context).unwrap());
         rows += decoded.served;
         json += text.len();
-        timed(&mut encode, || encoder.push(&decoded.rows).unwrap());
+        timed(&mut encode, || {
+            while decoded.rows.num_rows() > 0 {
+                let new = || (ParquetEncoder::new(Arc::clone(stream), Vec::new()), rows_a_file);
+                let (mut encoder, room) = open.take().unwrap_or_else(new);
+                let count = room.min(decoded.rows.num_rows());
+                encoder.push(&decoded.rows.slice(0, count)).unwrap();
+                decoded.rows = decoded.rows.slice(count, decoded.rows.num_rows() - count);
+                if count < room {
+                    open = Some((encoder, room - count));
+                } else {
+                    finish(encoder);
+                }
+            }
+        });
     }
-    let file = timed(&mut encode, || encoder.finish().unwrap());
+    timed(&mut encode, || {
+        open.into_iter().for_each(|(encoder, _)| finish(encoder))
+    });
     println!(
         "{}",
         json!({
-            "rows": rows, "pages": pages.len(), "json_bytes": json, "parquet_bytes": black_box(file).len(),
+            "rows": rows, "pages": pages.len(), "json_bytes": json, "parquet_bytes": bytes, "files": files,
             "gunzip": gunzip, "decode": decode, "encode": encode, "cpu": gunzip + decode + encode,
         })
     );

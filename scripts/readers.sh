@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The readers' tests: DuckDB, Polars and Spark against lakes of the real binary. Arguments go to pytest, for example
+# The readers' tests: DuckDB, Polars, PyArrow and Spark against lakes of the real binary. Arguments go to pytest, for example
 # `scripts/readers.sh -m "not spark"` (no Java needed) or `scripts/readers.sh test_errors.py`.
 # BIN names a binary to test instead of the release build; PYTHON another interpreter than python3.11.
 set -euo pipefail

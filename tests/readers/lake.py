@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import polars
+from pyarrow import dataset
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as spark
 from pyspark.sql.types import DataType, StructType, TimestampType
@@ -39,6 +40,12 @@ def read_polars(table: Path) -> list[Row]:
     """All rows, read by Polars."""
     frame = polars.scan_parquet(f"{table}/**/*.parquet", hive_partitioning=True).collect()
     return canonical_rows(frame.columns, frame.iter_rows())
+
+
+def read_pyarrow(table: Path) -> list[Row]:
+    """All rows, read by PyArrow, which takes the days of a path for text."""
+    rows = dataset.dataset(table, format="parquet", partitioning="hive").to_table().to_pylist()
+    return [canonical(row) for row in rows]
 
 
 def read_spark(session: SparkSession, table: Path) -> list[Row]:

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from compare import assert_same, by_key
 from exporter import COMPLETE
 from ladder import LAST, MODES, STEPS, Ladder
-from lake import read_duckdb, read_polars, read_spark, tables
+from lake import read_duckdb, read_polars, read_pyarrow, read_spark, tables
 from sandbox import ACTIVITIES, CUSTOMERS, DETAILS, MESSAGES, STREAMS, Row
 
 Reader = Callable[[Path], list[Row]]
@@ -25,7 +25,7 @@ def check(ladder: Ladder, mode: str, step: str, stream: str, reader: Reader) -> 
     assert_same(rung.expected.expectation(stream, read), read)
 
 
-@pytest.mark.parametrize("reader", [read_duckdb, read_polars])
+@pytest.mark.parametrize("reader", [read_duckdb, read_polars, read_pyarrow])
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("mode", MODES)
