@@ -64,9 +64,10 @@ fn line(lanes: &mut Lanes, event: &RunEvent) -> Option<String> {
     match event {
         RunEvent::Started { .. } | RunEvent::Expected { .. } => None,
         RunEvent::Page { stream, .. } => {
-            let due = lanes.due(stream, PLAIN_EVERY);
-            let text = lanes.text(stream).filter(|_| due)?;
-            Some(format!("{stream}: {text}"))
+            if !lanes.due(stream, PLAIN_EVERY) {
+                return None;
+            }
+            Some(format!("{stream}: {}", lanes.text(stream)?))
         }
         RunEvent::Committed { stream, what, .. } => {
             lanes.in_days(stream).then(|| format!("{stream}: committed {what}"))

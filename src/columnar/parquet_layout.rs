@@ -54,27 +54,32 @@ fn properties(stream: &Stream, first: &RecordBatch) -> Result<WriterProperties> 
     let builder = stream.order.iter().fold(builder, |builder, column| {
         builder.set_column_statistics_enabled(column.as_str().into(), EnabledStatistics::Page)
     });
-    Ok(encodings(builder, &[], &stream.columns, first.columns()).build())
+    let mut seen = Texts::with_capacity_and_hasher(2 * GLANCE, RandomState::default());
+    Ok(encodings(builder, &[], &stream.columns, first.columns(), &mut seen).build())
 }
 
+/// Texts of one column.
+type Texts<'a> = HashSet<&'a str, RandomState>;
+
 /// `arrays` are the values of `columns` in the first rows.
-fn encodings(
+fn encodings<'a>(
     builder: WriterPropertiesBuilder,
     parents: &[String],
     columns: &[Column],
-    arrays: &[ArrayRef],
+    arrays: &'a [ArrayRef],
+    seen: &mut Texts<'a>,
 ) -> WriterPropertiesBuilder {
     columns.iter().zip(arrays).fold(builder, |builder, (column, array)| {
         let mut path = [parents, std::slice::from_ref(&column.name)].concat();
         match column.kind {
-            ColumnType::Struct => return encodings(builder, &path, &column.fields, array.as_struct().columns()),
+            ColumnType::Struct => return encodings(builder, &path, &column.fields, array.as_struct().columns(), seen),
             ColumnType::Integers => path.extend(["list".into(), "element".into()]),
             _ => {}
         }
         let Some(encoding) = parquet_encoding(column) else {
             return builder;
         };
-        let dictionary = column.kind == ColumnType::Text && repeats(array.as_string());
+        let dictionary = column.kind == ColumnType::Text && repeats(array.as_string(), seen);
         let path = ColumnPath::new(path);
         builder
             .set_column_dictionary_enabled(path.clone(), dictionary)
@@ -86,8 +91,8 @@ fn encodings(
 ///
 /// Either way each distinct text is written once. A number takes as many bits as the dictionary asks for, in every row; a text that
 /// is written again takes a reference back.
-fn repeats(texts: &StringArray) -> bool {
-    let mut distinct: HashSet<&str, RandomState> = HashSet::default();
+fn repeats<'a>(texts: &'a StringArray, distinct: &mut Texts<'a>) -> bool {
+    distinct.clear();
     let mut values = 0;
     for text in texts.iter().flatten() {
         values += 1;

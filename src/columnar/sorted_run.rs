@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use arrow::array::RecordBatch;
-use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::array::{Array, RecordBatch, new_null_array};
+use arrow::compute::{concat_batches, interleave, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 
 use super::PartitionKey;
 use super::order::Order;
@@ -120,8 +121,7 @@ impl SortedRun {
                 (*number, place.row as usize)
             })
             .collect();
-        interleave_record_batch(&pages, &indices)
-            .map_err(|error| Error::internal("sorted rows cannot be gathered").caused_by(error))
+        gather(&pages, &indices).map_err(|error| Error::internal("sorted rows cannot be gathered").caused_by(error))
     }
 
     /// The same with their stamps.
@@ -142,6 +142,23 @@ impl SortedRun {
         self.partitions = order.partitions(self.places.len(), micros)?.into_iter().collect();
         Ok(())
     }
+}
+
+/// The rows at `indices`; columns without any value, of which tables have many, are not gathered.
+fn gather(pages: &[&RecordBatch], indices: &[(usize, usize)]) -> Result<RecordBatch, ArrowError> {
+    let Some(first) = pages.first() else {
+        return interleave_record_batch(pages, indices);
+    };
+    let column = |at: usize| {
+        let arrays: Vec<&dyn Array> = pages.iter().map(|page| page.column(at).as_ref()).collect();
+        if arrays.iter().all(|array| array.null_count() == array.len()) {
+            Ok(new_null_array(first.column(at).data_type(), indices.len()))
+        } else {
+            interleave(&arrays, indices)
+        }
+    };
+    let columns = (0..first.num_columns()).map(column).collect::<Result<_, _>>()?;
+    RecordBatch::try_new(first.schema(), columns)
 }
 
 /// The places of all rows by order, then stamp; of equal order the last one only.
