@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::stream::{Stream, arrow_schema};
 
 /// Rows of a run on disk are read in batches of at most this many.
-const BATCH_ROWS: usize = 1024;
+const BATCH_ROWS: usize = 4096;
 /// And of about this many bytes, so that wide rows do not fill the memory.
 const BATCH_BYTES: usize = 1 << 20;
 /// This many runs of about one size become one, so that the number of runs that are read at once stays small.
