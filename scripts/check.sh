@@ -38,7 +38,7 @@ if [ "${1:-}" != quick ]; then
   step "stores: S3, Google Cloud Storage, Azure"
   scripts/stores.sh cargo test --locked --test stores -- --ignored
 
-  step "readers: DuckDB, Polars, Spark"
+  step "readers: DuckDB, Polars, PyArrow, Spark"
   # The binary that the tests were run with: its dependencies are optimised, and thin LTO would cost minutes.
   BIN="${CARGO_TARGET_DIR:-target}/debug/cio2parquet" scripts/readers.sh
 fi
