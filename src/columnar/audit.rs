@@ -304,9 +304,9 @@ impl<F: FnMut(&[u128])> Walk<F> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use std::sync::Arc;
+
+    use bytes::Bytes;
 
     use super::super::testing::{context, stream, things};
     use super::super::{PageDecoder, ParquetEncoder};

@@ -175,8 +175,6 @@ fn failed(error: parquet::errors::ParquetError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, StringArray, StructArray};
-    use arrow::datatypes::DataType;
     use bytes::Bytes;
     use parquet::basic::{Compression, Encoding};
     use parquet::file::metadata::ParquetMetaData;
@@ -347,57 +345,6 @@ mod tests {
             assert!(column.statistics().is_some() && column.bloom_filter_offset().is_none());
             let is_order = ["at", "id"].contains(&path);
             assert_eq!(column.column_index_offset().is_some(), is_order, "{path}");
-        }
-    }
-
-    /// Whether a dictionary was taken for the e-mail addresses of so many rows, of so many people in no order.
-    fn takes_a_dictionary(count: usize, people: u64) -> bool {
-        let mut rows = things(&(0..count).map(|at| (format!("{at:09}"), 1, 1)).collect::<Vec<_>>());
-        // Knuth's linear congruential generator: the upper bits are random enough.
-        let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-        let random = std::iter::successors(Some(1_u64), next).map(|state| state >> 33);
-        let emails = random.map(|number| number % people).take(count);
-        let emails: ArrayRef = Arc::new(StringArray::from_iter_values(
-            emails.map(|person| format!("{person}@example.com")),
-        ));
-        let (at, who) = rows
-            .schema()
-            .column_with_name("who")
-            .map(|(at, field)| (at, field.clone()))
-            .unwrap();
-        let DataType::Struct(fields) = who.data_type() else {
-            unreachable!("an object is a struct")
-        };
-        let mut columns = rows.columns().to_vec();
-        columns[at] = Arc::new(StructArray::new(fields.clone(), vec![emails], None));
-        rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
-        let file = encode([&rows]);
-        assert_eq!(decode(file.clone()), rows);
-        let group = metadata(&file).row_group(0).clone();
-        let column = group
-            .columns()
-            .iter()
-            .find(|column| column.column_path().string() == "who.email");
-        column.unwrap().dictionary_page_offset().is_some()
-    }
-
-    #[test]
-    fn text_that_repeats_takes_a_dictionary() {
-        for (count, people, expected) in [
-            (3_000, 500, true),
-            (3_000, 3_000, false),
-            (3_000, 1, true),
-            (1, 1, false),
-            (40_000, 10_000, true),
-            (40_000, 40_000, false),
-            // Were the file to end after its first batch, a third of whose rows repeat, it would not be worth it.
-            (8_191, 10_000, false),
-        ] {
-            assert_eq!(
-                takes_a_dictionary(count, people),
-                expected,
-                "{count} rows of {people} people"
-            );
         }
     }
 

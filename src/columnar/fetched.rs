@@ -87,8 +87,8 @@ impl Fetched {
         let keys: BTreeSet<PartitionKey> = match &self.collected.rows {
             FetchedRows::Memory(run, _) => run.partitions().keys().copied().collect(),
             FetchedRows::Disk { runs, rest, .. } => {
-                let stored = runs.iter().flat_map(RunFile::partitions);
-                stored.chain(rest.partitions().keys()).copied().collect()
+                let spilled = runs.iter().flat_map(RunFile::partitions);
+                spilled.chain(rest.partitions().keys()).copied().collect()
             }
         };
         keys.into_iter().collect()
@@ -105,12 +105,12 @@ impl Fetched {
                 step: *step,
             },
             FetchedRows::Disk { runs, rest, .. } => {
-                let stored = runs.iter().map(|run| Ok(Box::new(run.read(Some(key))?) as RunBatches));
+                let spilled = runs.iter().map(|run| Ok(Box::new(run.read(Some(key))?) as RunBatches));
                 let rest = Rest {
                     left: rest.partitions().get(key).cloned().unwrap_or_default(),
                     collected: Arc::clone(&self.collected),
                 };
-                let batches = stored
+                let batches = spilled
                     .chain([Ok(Box::new(rest) as RunBatches)])
                     .collect::<Result<_>>()?;
                 Source::Disk(RunMerge::new(Order::new(&self.stream)?, batches, batch_rows(runs))?)

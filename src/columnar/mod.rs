@@ -34,6 +34,7 @@ mod row_memory;
 mod rows;
 mod run_buffer;
 mod run_merge;
+mod small_pages;
 mod sorted_run;
 mod spill;
 mod stamp;

@@ -137,3 +137,73 @@ fn leaves(column: &Column) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::StructArray;
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::DataType;
+    use bytes::Bytes;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    use super::super::testing::{stream, things};
+    use super::super::{ParquetEncoder, read_parquet};
+    use super::*;
+
+    /// Whether a dictionary was taken for the e-mail addresses of so many rows, of so many people in no order.
+    fn takes_a_dictionary(count: usize, people: u64) -> bool {
+        let mut rows = things(&(0..count).map(|at| (format!("{at:09}"), 1, 1)).collect::<Vec<_>>());
+        // Knuth's linear congruential generator: the upper bits are random enough.
+        let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        let random = std::iter::successors(Some(1_u64), next).map(|state| state >> 33);
+        let emails = random.map(|number| number % people).take(count);
+        let emails: ArrayRef = Arc::new(StringArray::from_iter_values(
+            emails.map(|person| format!("{person}@example.com")),
+        ));
+        let (at, who) = rows
+            .schema()
+            .column_with_name("who")
+            .map(|(at, field)| (at, field.clone()))
+            .unwrap();
+        let DataType::Struct(fields) = who.data_type() else {
+            unreachable!("an object is a struct")
+        };
+        let mut columns = rows.columns().to_vec();
+        columns[at] = Arc::new(StructArray::new(fields.clone(), vec![emails], None));
+        rows = RecordBatch::try_new(rows.schema(), columns).unwrap();
+        let mut encoder = ParquetEncoder::new(stream(), Vec::new());
+        encoder.push(&rows).unwrap();
+        let file = Bytes::from(encoder.finish().unwrap());
+        let read = read_parquet(&stream(), file.clone()).unwrap().map(Result::unwrap);
+        let read: Vec<_> = read.collect();
+        assert_eq!(concat_batches(&rows.schema(), &read).unwrap(), rows);
+        let group = SerializedFileReader::new(file).unwrap().metadata().row_group(0).clone();
+        let column = group
+            .columns()
+            .iter()
+            .find(|column| column.column_path().string() == "who.email");
+        column.unwrap().dictionary_page_offset().is_some()
+    }
+
+    #[test]
+    fn text_that_repeats_takes_a_dictionary() {
+        for (count, people, expected) in [
+            (3_000, 500, true),
+            (3_000, 3_000, false),
+            (3_000, 1, true),
+            (1, 1, false),
+            (40_000, 10_000, true),
+            (40_000, 40_000, false),
+            // Were the file to end after its first batch, a third of whose rows repeat, it would not be worth it.
+            (8_191, 10_000, false),
+        ] {
+            assert_eq!(
+                takes_a_dictionary(count, people),
+                expected,
+                "{count} rows of {people} people"
+            );
+        }
+    }
+}

@@ -10,6 +10,7 @@ use super::key_index::{KeyEntry, KeyFile, KeySet};
 use super::order::Order;
 use super::row_memory::{Held, RowMemory};
 use super::run_merge::{RunBatches, RunMerge};
+use super::small_pages::SmallPages;
 use super::sorted_run::{Page, SortedRun};
 use super::spill::{RunFile, RunWriter, SpillDir};
 use super::stamp::{Stamp, stamped_schema};
@@ -22,10 +23,6 @@ const BATCH_ROWS: usize = 4096;
 const BATCH_BYTES: usize = 1 << 20;
 /// This many runs of about one size become one, so that the number of runs that are read at once stays small.
 const FAN_IN: usize = 16;
-/// Pages of fewer rows than this are joined,
-const FEW: usize = 512;
-/// when they have so many together.
-const JOINED: usize = 4096;
 /// Sorting takes this much beside the row itself: the rows' places twice over, then their keys.
 const SORT_BYTES: usize = 64;
 
@@ -36,8 +33,7 @@ pub struct RunBuffer {
     schema: SchemaRef,
     order: Order,
     pages: Vec<Page>,
-    /// Pages of few rows that wait to become one.
-    small: Small,
+    small: SmallPages,
     held: Held,
     rows: u64,
     /// Of all rows ever pushed.
@@ -46,22 +42,6 @@ pub struct RunBuffer {
     spilled: Vec<Vec<SpilledRun>>,
     // Dropped after the files in it.
     spill: SpillDir,
-}
-
-/// Pages of few rows.
-#[derive(Debug, Default)]
-struct Small {
-    pages: Vec<Page>,
-    rows: usize,
-    bytes: usize,
-}
-
-impl Small {
-    fn push(&mut self, page: Page, bytes: usize) {
-        self.rows += page.rows.num_rows();
-        self.bytes += bytes;
-        self.pages.push(page);
-    }
 }
 
 /// A run on disk and its keys.
@@ -83,7 +63,7 @@ impl RunBuffer {
             stream,
             spill,
             pages: Vec::new(),
-            small: Small::default(),
+            small: SmallPages::default(),
             held: memory.account(),
             rows: 0,
             pushed_bytes: 0,
@@ -115,15 +95,9 @@ impl RunBuffer {
         let bytes = bytes_of(&rows);
         self.held.add(bytes);
         self.pushed_bytes += bytes;
-        let few = rows.num_rows() < FEW;
-        let page = Page::new(rows, first);
-        if few {
-            self.small.push(page, bytes);
-            if self.small.rows >= JOINED {
-                self.join()?;
-            }
-        } else {
-            self.pages.push(page);
+        self.pages.extend(self.small.take_in(Page::new(rows, first), bytes));
+        if self.small.are_due() {
+            self.join()?;
         }
         if self.held.is_full_with(0) {
             self.spill()
@@ -160,7 +134,6 @@ impl RunBuffer {
         if self.spilled.is_empty() {
             return self.finish_in_memory();
         }
-        self.join()?;
         let runs = std::mem::take(&mut self.spilled).into_iter().flatten();
         let (runs, mut keys): (Vec<_>, Vec<_>) = runs.map(|run| (run.rows, run.keys)).unzip();
         let step = self.step();
@@ -186,8 +159,7 @@ impl RunBuffer {
 
     /// Sorts the rows held and writes them as one run.
     fn spill(&mut self) -> Result<()> {
-        self.join()?;
-        if self.pages.is_empty() {
+        if self.held_rows() == 0 {
             return Ok(());
         }
         let step = self.step();
@@ -207,26 +179,24 @@ impl RunBuffer {
         self.add(0, run)
     }
 
-    /// Makes one page of the small ones: what is looked at and freed page by page is then a fraction, and takes no more
-    /// memory than its rows need.
     fn join(&mut self) -> Result<()> {
-        let small = std::mem::take(&mut self.small);
-        if small.pages.is_empty() {
-            return Ok(());
+        if let Some((page, weighed)) = self.small.join(&self.schema)? {
+            let bytes = bytes_of(&page.rows);
+            self.held.give_back(weighed);
+            self.held.add(bytes);
+            self.pushed_bytes -= weighed.saturating_sub(bytes);
+            self.pages.push(page);
         }
-        let page = Page::joined(&self.schema, &small.pages)?;
-        let bytes = bytes_of(&page.rows);
-        self.held.give_back(small.bytes);
-        self.held.add(bytes);
-        self.pushed_bytes -= small.bytes.saturating_sub(bytes);
-        self.pages.push(page);
         Ok(())
+    }
+
+    fn held_rows(&self) -> usize {
+        self.small.rows() + self.pages.iter().map(|page| page.rows.num_rows()).sum::<usize>()
     }
 
     /// How many rows of those held make a batch of a run.
     fn step(&self) -> usize {
-        let rows = self.pages.iter().map(|page| page.rows.num_rows()).sum();
-        rows_in(BATCH_BYTES, self.held.bytes(), rows).min(BATCH_ROWS)
+        rows_in(BATCH_BYTES, self.held.bytes(), self.held_rows()).min(BATCH_ROWS)
     }
 
     /// Takes the rows held, sorted, and their keys.
