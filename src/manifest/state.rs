@@ -20,12 +20,21 @@ pub struct TableState {
     pub stream: String,
     /// The table's name, which is its folder.
     pub table: String,
+    /// How the names of all tables of the same export begin; unknown for a table that format 1 has begun.
+    #[serde(default)]
+    pub prefix: Option<String>,
     /// The schema of the table's files.
     pub schema: SchemaRef,
+    /// What of the rows may not stand in the table as it is served.
+    #[serde(default)]
+    pub columns: ColumnRules,
     /// What the user says the export is for.
     pub description: Option<String>,
     /// The mode of the last run that committed data.
     pub sync: Option<SyncMode>,
+    /// The idea of now of the last full-table run that was completed.
+    #[serde(default)]
+    pub full_synced: Option<Timestamp>,
     /// How far the stream was asked for and completely read; never moves back.
     pub mark: Option<Timestamp>,
     /// The earliest instant that was ever asked for.
@@ -62,9 +71,12 @@ impl TableState {
         Self {
             stream: stream.into(),
             table: table.into(),
+            prefix: None,
             schema,
+            columns: ColumnRules::default(),
             description: None,
             sync: None,
+            full_synced: None,
             mark: None,
             asked_since: None,
             coverage: Coverage::default(),
@@ -108,6 +120,19 @@ pub struct SchemaRef {
     pub version: u32,
     /// A digest of the columns; tells two definitions of the same version apart.
     pub fingerprint: String,
+}
+
+/// What is left out of a table, and what stands in it as a keyed hash only. Rows are treated when they are read, so a table is
+/// treated in one way from its first row on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnRules {
+    /// The paths that are left out, sorted.
+    pub exclude: Vec<String>,
+    /// The paths that are hashed, sorted.
+    pub hash: Vec<String>,
+    /// Tells two keys of the hash apart without giving either away; none when nothing is hashed.
+    pub key: Option<String>,
 }
 
 /// What a run does with rows that are stored.

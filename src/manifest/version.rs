@@ -13,7 +13,7 @@ use crate::storage::layout::{MANIFEST, parse_version_path, version_folder, versi
 use crate::storage::{Created, ObjectInfo, RunId, Storage};
 
 /// The stored form that this binary writes, and the highest that it reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How often a version may vanish between being listed and being read.
 const LOOKS: u32 = 5;
@@ -292,7 +292,7 @@ fn damaged(place: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::SchemaRef;
+    use crate::manifest::{ColumnRules, SchemaRef};
     use crate::manifest::tests::{strike_next_create, unreliable_lake};
     use crate::storage::unreliable::Fault;
 
@@ -350,9 +350,9 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_by_name_whatever_else_it_holds() {
-        let error = decode("/lake/v", "t", 1, br#"{"format": 2, "marks": []}"#).unwrap_err();
+        let error = decode("/lake/v", "t", 1, br#"{"format": 3, "marks": []}"#).unwrap_err();
         let error = Error::from(error);
-        assert!(error.chain().contains("/lake/v has format 2"), "{}", error.chain());
+        assert!(error.chain().contains("/lake/v has format 3"), "{}", error.chain());
     }
 
     #[test]
@@ -379,5 +379,15 @@ mod tests {
         let (example, _) = rest.split_once("```").unwrap();
         let version = decode("docs/format.md", "deliveries", 42, example.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(version.encode().unwrap().to_vec()).unwrap(), example);
+    }
+
+    /// Written once by the first release and never edited.
+    #[test]
+    fn format_1_is_read_with_the_defaults_that_the_documentation_names() {
+        let old = include_bytes!("../../tests/golden/manifest-format-1.json");
+        let state = decode("old", "deliveries", 42, old).unwrap().state;
+        assert_eq!((state.rows(), state.runs.len()), (2, 1));
+        assert_eq!((state.prefix, state.full_synced), (None, None));
+        assert_eq!(state.columns, ColumnRules::default());
     }
 }
