@@ -122,6 +122,9 @@ pub struct ExportArgs {
     /// Take tables from a run that still holds them
     #[arg(long)]
     pub take_over: bool,
+    /// Begin a table although the lake has another one of the same stream and prefix
+    #[arg(long)]
+    pub new_table: bool,
     /// Let a full-table run take more than half of a table away
     #[arg(long)]
     pub allow_shrink: bool,

@@ -31,6 +31,9 @@ pub struct Config {
     /// How the store that `to` names is reached.
     #[serde(default)]
     pub storage: StorageConfig,
+    /// What of every stream's rows is left out or hashed.
+    #[serde(default)]
+    pub columns: ColumnsConfig,
     /// The streams to export; all of them when there is no such section.
     #[serde(default)]
     pub streams: BTreeMap<String, StreamConfig>,
@@ -62,6 +65,19 @@ pub struct StreamConfig {
     pub since: Option<String>,
     /// How far before the mark rows are read again.
     pub lookback: Option<String>,
+    /// What of its rows is left out or hashed besides.
+    #[serde(default)]
+    pub columns: ColumnsConfig,
+}
+
+/// Paths of columns, such as `recipient`, `identifiers.email` or `_extra.phone`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ColumnsConfig {
+    /// They are left out.
+    pub exclude: Vec<String>,
+    /// Their HMAC-SHA-256 stands in their place.
+    pub hash: Vec<String>,
 }
 
 impl Config {

@@ -20,7 +20,7 @@ use crate::run::{Job, RunReport, RunSettings, Stop};
 use crate::sandbox::{Behaviour, Sandbox, Workspace};
 use crate::source::{Base, Source, SourceSettings, Token, parse_api_url};
 use crate::storage::{Owner, RunId, Storage};
-use crate::stream::Catalog;
+use crate::stream::{Catalog, ColumnRules};
 
 /// The query that the demo ends with.
 const QUERY: &str = "SELECT date, count(*) AS deliveries, count(metrics.opened) AS opened
@@ -94,6 +94,7 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
         memory: 256 << 20,
         temp_dir: None,
         take_over: false,
+        new_table: false,
         allow_shrink: false,
         description: Some("The simulated workspace of `cio2parquet demo`".to_owned()),
         commit_every: COMMIT_EVERY,
@@ -117,6 +118,8 @@ fn jobs(now: Timestamp) -> Result<Vec<Job>> {
     let jobs = catalog.streams().iter().map(|stream| Job {
         stream: Arc::clone(stream),
         table: stream.stream.clone(),
+        prefix: String::new(),
+        columns: ColumnRules::default(),
         sync: SyncMode::Incremental,
         ask: Ask {
             since: None,

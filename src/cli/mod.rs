@@ -4,6 +4,7 @@ mod access;
 mod args;
 mod catalog;
 mod check;
+mod columns;
 mod config;
 mod demo;
 mod export;

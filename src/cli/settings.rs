@@ -24,6 +24,9 @@ pub(super) const LEASE: Duration = Duration::from_secs(600);
 /// How often a scan commits at least.
 pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(60);
 
+/// Holds the key of the hashes of `columns.hash`.
+pub(super) const HASH_KEY: &str = "CIO_HASH_KEY";
+
 /// What only tests change, mostly in seconds; `CONTRIBUTING.md` tells what each does.
 const FOR_TESTS: [&str; 4] = [
     "CIO2PARQUET_COMMIT_SECONDS",
@@ -39,7 +42,7 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// The process's own; empty values count as unset.
     pub fn read() -> Self {
-        let set = ["CIO_TOKEN", "CIO_REGION", "CIO_API_URL"]
+        let set = ["CIO_TOKEN", "CIO_REGION", "CIO_API_URL", HASH_KEY]
             .into_iter()
             .chain(FOR_TESTS)
             .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
@@ -100,6 +103,7 @@ impl Settings {
                 memory,
                 temp_dir: args.temp_dir.clone(),
                 take_over: args.take_over,
+                new_table: args.new_table,
                 allow_shrink: args.allow_shrink,
                 description: what.config.description,
                 commit_every: environment.seconds("CIO2PARQUET_COMMIT_SECONDS", COMMIT_EVERY)?,

@@ -91,7 +91,7 @@ async fn described(storage: &Storage) -> Result<Vec<Table>> {
 
 fn table(state: TableState, catalog: &Catalog, names: &[String]) -> Table {
     let content = content(&state);
-    let stream = catalog.get(&state.stream).ok();
+    let stream = state.stream_of(catalog);
     // What is derived names columns, so the files must be known to have them.
     let stream = stream.filter(|stream| matches!(content, Content::Days { .. }) && is_of(&state, stream));
     let derived = ["latest", "daily"].map(|what| derived(&state.table, what).to_lowercase());

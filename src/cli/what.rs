@@ -8,6 +8,7 @@ use clap::Args as ClapArgs;
 use jiff::{SignedDuration, Timestamp};
 
 use super::access::AccessArgs;
+use super::columns::Rules;
 use super::config::{Config, StreamConfig};
 use super::settings::Environment;
 use super::{parse, place};
@@ -17,7 +18,7 @@ use crate::plan::Ask;
 use crate::run::Job;
 use crate::source::SourceSettings;
 use crate::storage::{Destination, layout};
-use crate::stream::{Catalog, Stream};
+use crate::stream::{Catalog, ColumnRules, Stream};
 
 /// The flags of every command that is about a run.
 #[derive(Debug, ClapArgs)]
@@ -91,7 +92,7 @@ impl What {
             source: args
                 .access
                 .source(&config, environment, parse::rate("--rate", &args.rate)?)?,
-            jobs: jobs(args, &config, now)?,
+            jobs: jobs(args, &config, environment, now)?,
             now,
             config,
         })
@@ -114,15 +115,18 @@ pub fn streams(named: &[String], config: &Config, catalog: &Catalog) -> Result<V
     Ok(catalog.streams().iter().filter(wanted).cloned().collect())
 }
 
-fn jobs(args: &WhatArgs, config: &Config, now: Timestamp) -> Result<Vec<Job>> {
+fn jobs(args: &WhatArgs, config: &Config, environment: &Environment, now: Timestamp) -> Result<Vec<Job>> {
     let catalog = Catalog::load()?;
+    let rules = Rules::new(config, environment, &catalog)?;
     let streams = streams(&args.streams, config, &catalog)?;
     let tables = table_names(args, &catalog)?;
     let jobs: Vec<Job> = streams
         .iter()
         .map(|stream| {
             let said = config.streams.get(&stream.stream).cloned().unwrap_or_default();
-            job(stream, args, config, &said, tables.get(&stream.stream), now)
+            let job = job(stream, args, config, &said, tables.get(&stream.stream), now)?;
+            let (stream, columns) = rules.apply(stream)?;
+            Ok(Job { stream, columns, ..job })
         })
         .collect::<Result<_>>()?;
     distinct(&jobs)?;
@@ -176,6 +180,8 @@ fn job(
             now,
         },
         stream: Arc::clone(stream),
+        columns: ColumnRules::default(),
+        prefix: prefix.to_owned(),
         table,
     })
 }

@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 
 use super::decode::{Body, PageDecoder};
 use super::page::{DecodedPage, Drift, DriftKind, PageContext, PageError, RejectedRow};
+use super::rows::withheld;
+use crate::stream::Stream;
 
 impl PageDecoder {
     /// Decodes a body that [`decode`](Self::decode) refuses: rows that cannot be read are rejected with their bytes, the others stay.
@@ -28,7 +30,9 @@ impl PageDecoder {
                     notes.add(&pointer, row.rejected, row.drift);
                     batches.push(row.rows);
                 }
-                Err(error) => notes.rejected.push(unreadable(pointer, bytes, error)),
+                Err(error) => notes
+                    .rejected
+                    .push(unreadable(&self.table.stream, pointer, bytes, error)),
             }
         }
         let rows = concat_batches(&self.table.schema, &batches);
@@ -73,12 +77,16 @@ fn outline(page: &[u8]) -> String {
     page.iter().map(cover).collect()
 }
 
-fn unreadable(pointer: String, bytes: &[u8], error: PageError) -> RejectedRow {
+fn unreadable(stream: &Stream, pointer: String, bytes: &[u8], error: PageError) -> RejectedRow {
     let reason = match error {
         PageError::NotJson(fault) | PageError::Rows(fault) => format!("it cannot be read: {fault}"),
         other => other.to_string(),
     };
-    let json = String::from_utf8_lossy(bytes).into_owned();
+    let json = if stream.is_as_served() {
+        String::from_utf8_lossy(bytes).into_owned()
+    } else {
+        withheld(stream, bytes)
+    };
     RejectedRow { pointer, reason, json }
 }
 

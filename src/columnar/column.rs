@@ -16,7 +16,7 @@ use super::layout::{ColumnLayout, Layout, Spread};
 use super::notes::Notes;
 use super::page::PageContext;
 use super::value::{Reading, boolean, integer, integers, object, text, time};
-use crate::stream::ColumnType;
+use crate::stream::{ColumnType, KeyedHash, Treatment};
 
 /// Decodes the columns of one page; what does not fit is noted and never fails.
 pub(super) struct Columns<'a, 't> {
@@ -53,7 +53,10 @@ impl Columns<'_, '_> {
     fn array(&mut self, column: &ColumnLayout, field: &Field, positions: &[u32]) -> ArrayRef {
         match (column.column.kind, &column.fields, field.data_type()) {
             (ColumnType::Struct, Some(layout), DataType::Struct(fields)) => self.object(layout, fields, positions),
-            (ColumnType::Text, ..) => self.text(positions),
+            (ColumnType::Text, ..) => match &column.treatment {
+                Some(Treatment::Hash(hash)) => self.hashes(positions, hash),
+                _ => self.text(positions),
+            },
             (ColumnType::Integer, ..) => {
                 let mut values = Int64Builder::with_capacity(positions.len());
                 self.each(positions, integer, |value| values.append_option(value));
@@ -69,7 +72,7 @@ impl Columns<'_, '_> {
                 self.each(positions, boolean, |value| values.append_option(value));
                 Arc::new(values.finish())
             }
-            (ColumnType::Json, ..) => self.json(positions),
+            (ColumnType::Json, ..) => self.json(positions, column.treatment.as_ref()),
             (ColumnType::Integers, _, DataType::List(element)) => self.integers(positions, element),
             (_, _, data_type) => new_null_array(data_type, positions.len()),
         }
@@ -111,7 +114,17 @@ impl Columns<'_, '_> {
         Arc::new(values.finish())
     }
 
-    fn json(&mut self, positions: &[u32]) -> ArrayRef {
+    fn hashes(&mut self, positions: &[u32], hash: &KeyedHash) -> ArrayRef {
+        let mut values = StringBuilder::with_capacity(positions.len(), 64 * positions.len());
+        self.each(
+            positions,
+            |tape, pos| text(tape, pos).map(|text| hash.of(text)),
+            |value| values.append_option(value),
+        );
+        Arc::new(values.finish())
+    }
+
+    fn json(&mut self, positions: &[u32], treatment: Option<&Treatment>) -> ArrayRef {
         let mut values = StringBuilder::with_capacity(positions.len(), 0);
         let mut out = String::new();
         for (row, &pos) in positions.iter().enumerate() {
@@ -120,7 +133,7 @@ impl Columns<'_, '_> {
                 continue;
             }
             out.clear();
-            if let Err(unwritable) = write_value(self.tape, pos, 0, &mut out) {
+            if let Err(unwritable) = write_value(self.tape, pos, 0, treatment, &mut out) {
                 self.notes.reject(row, || unwritable.to_string());
             }
             values.append_value(&out);

@@ -4,6 +4,9 @@ use std::fmt;
 
 use arrow_json::reader::{Tape, TapeElement};
 
+use super::value::{after, name_before};
+use crate::stream::{KeyedHash, Treatment};
+
 /// The deepest nesting that most JSON parsers accept; what is deeper could be written but not read.
 const DEEPEST: usize = 128;
 
@@ -25,92 +28,129 @@ impl fmt::Display for Unwritable {
     }
 }
 
-/// Appends the value at `pos` to `out`, where it will stand inside of `outside` objects.
+/// Appends the value at `pos`, treated as it has to be, to `out`, where it will stand inside of `outside` objects.
 ///
 /// # Errors
 /// When the text would be no use to a JSON parser; `out` then ends somewhere inside the value.
-pub(super) fn write_value(tape: &Tape<'_>, pos: u32, outside: usize, out: &mut String) -> Result<(), Unwritable> {
-    match tape.get(pos) {
-        TapeElement::StartObject(end) | TapeElement::StartList(end) => {
-            write_nested(tape, pos, end, out, |depth, number| {
-                if outside + depth > DEEPEST {
-                    Err(Unwritable::TooDeep)
-                } else if number.is_some_and(|text| !is_number(text)) {
-                    Err(Unwritable::Number)
-                } else {
-                    Ok(())
-                }
-            })
-        }
-        TapeElement::Number(index) if !is_number(tape.get_string(index)) => Err(Unwritable::Number),
-        scalar => {
-            write_scalar(tape, scalar, out);
+pub(super) fn write_value(
+    tape: &Tape<'_>,
+    pos: u32,
+    outside: usize,
+    treatment: Option<&Treatment>,
+    out: &mut String,
+) -> Result<(), Unwritable> {
+    write(tape, pos, treatment, out, |depth, number| {
+        if outside + depth > DEEPEST {
+            Err(Unwritable::TooDeep)
+        } else if number.is_some_and(|text| !is_number(text)) {
+            Err(Unwritable::Number)
+        } else {
             Ok(())
         }
-    }
+    })
 }
 
 /// The value at `pos` as text, however deep and whatever its numbers look like: for keeping, not for parsing.
 pub(super) fn as_served(tape: &Tape<'_>, pos: u32) -> String {
+    any(tape, pos, None)
+}
+
+/// The same, treated as it has to be.
+pub(super) fn as_kept(tape: &Tape<'_>, pos: u32, treatment: &Treatment) -> String {
+    any(tape, pos, Some(treatment))
+}
+
+fn any(tape: &Tape<'_>, pos: u32, treatment: Option<&Treatment>) -> String {
     let mut out = String::new();
-    match tape.get(pos) {
-        TapeElement::StartObject(end) | TapeElement::StartList(end) => {
-            let Ok(()) = write_nested(tape, pos, end, &mut out, |_, _| Ok::<(), std::convert::Infallible>(()));
-        }
-        scalar => write_scalar(tape, scalar, &mut out),
-    }
+    let Ok(()) = write(tape, pos, treatment, &mut out, |_, _| {
+        Ok::<(), std::convert::Infallible>(())
+    });
     out
 }
 
-/// Walks the elements from `pos` to `end` without recursion, so that no depth of nesting can exhaust the stack.
-fn write_nested<E>(
+/// An object or a list that the walk is inside of.
+struct Level<'a> {
+    is_object: bool,
+    /// What becomes of its fields, or of its elements.
+    treatment: Option<&'a Treatment>,
+}
+
+/// Walks a value without recursion, so that no depth of nesting can exhaust the stack; `accept` hears of every level and number.
+fn write<E>(
     tape: &Tape<'_>,
     pos: u32,
-    end: u32,
+    treatment: Option<&Treatment>,
     out: &mut String,
     accept: impl Fn(usize, Option<&str>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut objects: Vec<bool> = Vec::new();
-    let (mut after_value, mut after_key) = (false, false);
-    for element in (pos..=end).map(|at| tape.get(at)) {
+    let end = after(tape, pos);
+    let mut levels: Vec<Level<'_>> = Vec::new();
+    let mut is_first = true;
+    let mut at = pos;
+    while at < end {
+        let element = tape.get(at);
         if let TapeElement::EndObject(_) | TapeElement::EndList(_) = element {
-            objects.pop();
-            out.push(if matches!(element, TapeElement::EndObject(_)) {
+            out.push(if levels.pop().is_some_and(|level| level.is_object) {
                 '}'
             } else {
                 ']'
             });
-            after_value = true;
+            is_first = false;
+            at += 1;
             continue;
         }
-        if after_value {
-            out.push(',');
-        }
-        after_value = false;
-        if !after_key && objects.last() == Some(&true) {
-            write_scalar(tape, element, out);
+        let mut treatment = levels.last().map_or(treatment, |level| level.treatment);
+        let mut value = at;
+        if levels.last().is_some_and(|level| level.is_object) {
+            value = at + 1;
+            let name = name_before(tape, value);
+            treatment = treatment.and_then(|treatment| treatment.of(name));
+            if matches!(treatment, Some(Treatment::Drop)) {
+                at = after(tape, value);
+                continue;
+            }
+            separate(is_first, out);
+            write_string(name, out);
             out.push(':');
-            after_key = true;
-            continue;
+        } else {
+            separate(is_first || levels.is_empty(), out);
         }
-        after_key = false;
-        match element {
+        is_first = false;
+        at = value + 1;
+        match tape.get(value) {
             TapeElement::StartObject(_) | TapeElement::StartList(_) => {
-                let object = matches!(element, TapeElement::StartObject(_));
-                objects.push(object);
-                accept(objects.len(), None)?;
-                out.push(if object { '{' } else { '[' });
+                let is_object = matches!(tape.get(value), TapeElement::StartObject(_));
+                levels.push(Level { is_object, treatment });
+                accept(levels.len(), None)?;
+                out.push(if is_object { '{' } else { '[' });
+                is_first = true;
             }
             scalar => {
                 if let TapeElement::Number(index) = scalar {
-                    accept(objects.len(), Some(tape.get_string(index)))?;
+                    accept(levels.len(), Some(tape.get_string(index)))?;
                 }
-                write_scalar(tape, scalar, out);
-                after_value = true;
+                match treatment {
+                    Some(Treatment::Hash(hash)) => write_hash(tape, scalar, hash, out),
+                    _ => write_scalar(tape, scalar, out),
+                }
             }
         }
     }
     Ok(())
+}
+
+fn separate(is_first: bool, out: &mut String) {
+    if !is_first {
+        out.push(',');
+    }
+}
+
+/// A text and a number that reads the same become the same hash, as they become the same text in a column.
+fn write_hash(tape: &Tape<'_>, element: TapeElement, hash: &KeyedHash, out: &mut String) {
+    match element {
+        TapeElement::String(index) | TapeElement::Number(index) => write_string(&hash.of(tape.get_string(index)), out),
+        scalar => write_scalar(tape, scalar, out),
+    }
 }
 
 fn write_scalar(tape: &Tape<'_>, element: TapeElement, out: &mut String) {

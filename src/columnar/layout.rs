@@ -4,7 +4,7 @@ use arrow_json::reader::Tape;
 
 use super::notes::Notes;
 use super::value::fields;
-use crate::stream::{Column, ColumnType};
+use crate::stream::{Column, ColumnType, Treatment};
 
 /// The columns of one object, and the JSON names that lead to them.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Layout {
     names: Vec<String>,
     /// The slots in ascending order of their names.
     sorted: Vec<usize>,
+    /// What becomes of the object's fields.
+    pub(super) treatment: Treatment,
 }
 
 /// One column of an object.
@@ -24,6 +26,8 @@ pub(super) struct ColumnLayout {
     pub(super) slots: std::ops::Range<usize>,
     /// What is inside a struct.
     pub(super) fields: Option<Layout>,
+    /// What becomes of its values; they are stored as served when there is none.
+    pub(super) treatment: Option<Treatment>,
 }
 
 /// Where the values of many objects lie on the tape, slot by slot.
@@ -34,15 +38,20 @@ pub(super) struct Spread {
 }
 
 impl Layout {
-    pub(super) fn new(columns: &[Column]) -> Self {
+    pub(super) fn new(columns: &[Column], treatment: &Treatment) -> Self {
         let mut names = Vec::new();
         let columns = columns
             .iter()
-            .map(|column| ColumnLayout::new(column, &mut names))
+            .map(|column| ColumnLayout::new(column, treatment, &mut names))
             .collect();
         let mut sorted: Vec<usize> = (0..names.len()).collect();
         sorted.sort_by(|&a, &b| order(&names[a]).cmp(&order(&names[b])));
-        Self { columns, names, sorted }
+        Self {
+            columns,
+            names,
+            sorted,
+            treatment: treatment.clone(),
+        }
     }
 
     /// The column that a JSON name belongs to.
@@ -60,7 +69,7 @@ impl Layout {
 
     /// Finds every field of every object: `objects` holds start and end on the tape, `None` stands for an object without fields.
     ///
-    /// A name that occurs twice counts where it stands last. Fields without a slot are noted as unknown, nulls among them are not.
+    /// A name that occurs twice counts where it stands last. Fields without a slot are noted as unknown, nulls and what is left out are not.
     pub(super) fn spread(&self, tape: &Tape<'_>, objects: &[Option<(u32, u32)>], notes: &mut Notes) -> Spread {
         let count = objects.len();
         let mut positions = vec![0; self.names.len() * count];
@@ -75,6 +84,7 @@ impl Layout {
                 };
                 match slot {
                     Some(slot) => positions[slot * count + row] = value,
+                    None if matches!(self.treatment.of(name), Some(Treatment::Drop)) => {}
                     None => notes.unknown(value),
                 }
                 last = slot.unwrap_or(followers.unknown());
@@ -89,8 +99,10 @@ impl Layout {
 }
 
 impl ColumnLayout {
-    fn new(column: &Column, names: &mut Vec<String>) -> Self {
+    fn new(column: &Column, row: &Treatment, names: &mut Vec<String>) -> Self {
         let first = names.len();
+        // A rule holds for every name of a column.
+        let treatment = column.json_names().next().and_then(|name| row.of(name)).cloned();
         // A field that happens to be called `_extra` is as unknown as any other.
         if column.kind != ColumnType::Extra {
             names.extend(column.json_names().map(str::to_owned));
@@ -98,7 +110,9 @@ impl ColumnLayout {
         Self {
             column: column.clone(),
             slots: first..names.len(),
-            fields: (column.kind == ColumnType::Struct).then(|| Layout::new(&column.fields)),
+            fields: (column.kind == ColumnType::Struct)
+                .then(|| Layout::new(&column.fields, treatment.as_ref().unwrap_or(&Treatment::default()))),
+            treatment,
         }
     }
 }

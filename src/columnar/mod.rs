@@ -32,6 +32,8 @@ mod proof;
 mod row_bytes;
 mod row_memory;
 mod rows;
+#[cfg(test)]
+mod ruled;
 mod run_buffer;
 mod run_merge;
 mod small_pages;

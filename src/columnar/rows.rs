@@ -11,7 +11,7 @@ use arrow_json::reader::{Tape, TapeElement};
 
 use super::column::Columns;
 use super::extra::extra_column;
-use super::json_text::as_served;
+use super::json_text::{as_kept, as_served};
 use super::layout::Layout;
 use super::notes::Notes;
 use super::page::{DecodedPage, PageContext, PageError, RejectedRow};
@@ -144,7 +144,7 @@ fn decode_rows(table: &Table, context: &PageContext, tape: &Tape<'_>, found: &Fo
     let mut arrays = columns.decode(&table.layout, table.schema.fields(), &objects);
     let mut notes = columns.notes;
     require(table, &arrays, &mut notes);
-    let (extra, drift) = extra_column(tape, &table.layout, &objects, &mut notes);
+    let (extra, drift) = extra_column(tape, &table.layout, &table.stream.extra, &objects, &mut notes);
     if let Some(last) = arrays.last_mut() {
         *last = extra;
     }
@@ -154,7 +154,7 @@ fn decode_rows(table: &Table, context: &PageContext, tape: &Tape<'_>, found: &Fo
     let reject = |(row, reason): (usize, String)| RejectedRow {
         pointer: found.pointer_to(row),
         reason,
-        json: as_served(tape, found.rows[row]),
+        json: set_aside(&table.stream, tape, found.rows[row]),
     };
     let rejected = notes.rejected.into_iter().map(reject).collect();
     Ok(DecodedPage {
@@ -164,6 +164,23 @@ fn decode_rows(table: &Table, context: &PageContext, tape: &Tape<'_>, found: &Fo
         drift,
         served: found.rows.len(),
     })
+}
+
+/// The text of a row that is set aside.
+fn set_aside(stream: &Stream, tape: &Tape<'_>, row: u32) -> String {
+    if stream.is_as_served() {
+        return as_served(tape, row);
+    }
+    match tape.get(row) {
+        TapeElement::StartObject(_) => as_kept(tape, row, &stream.row),
+        // Without names nobody can tell what it holds.
+        _ => withheld(stream, as_served(tape, row).as_bytes()),
+    }
+}
+
+/// In the place of a row that cannot be taken apart, in a table that not everything may get into; one for each such row.
+pub(super) fn withheld(stream: &Stream, row: &[u8]) -> String {
+    format!(r#"{{"withheld":"{}"}}"#, stream.digest(row))
 }
 
 /// Sets aside the rows without a key, or without the time that decides their partition.

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use jiff::Timestamp;
 
 use super::{Drift, DriftKind, PageContext, PageDecoder};
-use crate::stream::Stream;
+use crate::stream::{ColumnRules, KeyedHash, Stream};
 
 /// Sorted by `at`, partitioned by its day, key `id`.
 pub(super) fn stream() -> Arc<Stream> {
@@ -44,6 +44,21 @@ pub(super) fn stream() -> Arc<Stream> {
 
 pub(super) fn decoder() -> PageDecoder {
     PageDecoder::new(stream())
+}
+
+/// The same under rules, with the key `k`.
+pub(super) fn ruled(exclude: &[&str], hash: &[&str]) -> PageDecoder {
+    let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+    let rules = ColumnRules {
+        exclude: owned(exclude),
+        hash: owned(hash),
+        key: None,
+    };
+    PageDecoder::new(Arc::new(stream().under(&rules, Some(&key())).unwrap()))
+}
+
+pub(super) fn key() -> KeyedHash {
+    KeyedHash::new("k").unwrap()
 }
 
 pub(super) fn context() -> PageContext {

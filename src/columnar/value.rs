@@ -21,6 +21,15 @@ impl<T> Reading<T> {
         value.map_or(Self::Misfit, Self::Value)
     }
 
+    /// The same with another value.
+    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Reading<U> {
+        match self {
+            Self::Null => Reading::Null,
+            Self::Value(value) => Reading::Value(make(value)),
+            Self::Misfit => Reading::Misfit,
+        }
+    }
+
     /// The value, where there is one.
     pub(super) fn value(self) -> Option<T> {
         match self {

@@ -13,6 +13,7 @@ use crate::crash::{Step, pass};
 use crate::error::{Error, Result};
 use crate::storage::layout::version_path;
 use crate::storage::{Created, ObjectInfo, Owner, RunId, Storage};
+use crate::stream::ColumnRules;
 
 /// How often others may get ahead before it looks as if the store did not work.
 const ROUNDS: u32 = 100;
@@ -22,6 +23,8 @@ const ROUNDS: u32 = 100;
 pub struct ClaimOptions {
     /// Take the table even from a run that may be alive.
     pub take_over: bool,
+    /// Begin a new table although another of the lake holds the same stream.
+    pub beside: bool,
     /// How long the claim holds if nothing more is heard of the run.
     pub lease: Duration,
 }
@@ -30,6 +33,7 @@ impl Default for ClaimOptions {
     fn default() -> Self {
         Self {
             take_over: false,
+            beside: false,
             lease: Duration::from_mins(10),
         }
     }
@@ -59,7 +63,7 @@ impl TableWriter {
     ///
     /// # Errors
     ///
-    /// Input when the table holds another stream; storage.
+    /// Input when the table holds another stream or treats columns in another way, or another table holds the stream; storage.
     pub async fn claim(
         storage: &Storage,
         table: &str,
@@ -78,7 +82,7 @@ impl TableWriter {
             storage,
             holder,
             clock: Arc::new(now),
-            take_over: options.take_over,
+            options,
             initial: TableState {
                 table: table.to_owned(),
                 ..initial
@@ -88,34 +92,80 @@ impl TableWriter {
     }
 }
 
-/// The state of `table` for who only looks, or `None` when there is no such table; what would be in the way of a claim of it for
-/// `stream` is an error here too, but for another run.
+/// The state of the table that `initial` would begin, for who only looks, or `None` when there is no such table; what would be in the
+/// way of a claim of it is an error here too, but for another run.
 ///
 /// # Errors
 ///
-/// Input when the table holds another stream; storage.
-pub async fn claimable(storage: &Storage, table: &str, stream: &str) -> Result<Option<TableState>> {
-    let Some(version) = newest(storage, table).await? else {
-        refuse_twin(storage, table).await?;
+/// Input when the table holds another stream, or treats columns in another way; storage.
+pub async fn claimable(storage: &Storage, initial: &TableState, options: ClaimOptions) -> Result<Option<TableState>> {
+    let Some(version) = newest(storage, &initial.table).await? else {
+        refuse_neighbour(storage, initial, options).await?;
         return Ok(None);
     };
-    refuse_other(&version.state, stream)?;
+    refuse_other(&version.state, initial)?;
     Ok(Some(version.state))
 }
 
-fn refuse_other(state: &TableState, wanted: &str) -> Result<()> {
-    let (table, stored) = (&state.table, &state.stream);
-    if stored == wanted {
+fn refuse_other(state: &TableState, wanted: &TableState) -> Result<()> {
+    let (table, stored, wanted_stream) = (&state.table, &state.stream, &wanted.stream);
+    if stored != wanted_stream {
+        return Err(Error::input(format!(
+            "table {table} holds the stream {stored}, not {wanted_stream}: give {wanted_stream} another table or choose another place with --to"
+        )));
+    }
+    let (is, wanted) = (&state.columns, &wanted.columns);
+    if is == wanted {
         return Ok(());
     }
-    Err(Error::input(format!(
-        "table {table} holds the stream {stored}, not {wanted}: give {wanted} another table or choose another place with --to"
-    )))
+    let begun = format!("table {table} was begun with");
+    let remedy = "rows that are stored are not treated anew; say the same again, or begin another table with --table or --prefix";
+    Err(Error::input(
+        if (&is.exclude, &is.hash) == (&wanted.exclude, &wanted.hash) {
+            format!(
+                "{begun} another CIO_HASH_KEY, under which the same text has another hash: set the same key again, or begin another table with --table or --prefix"
+            )
+        } else if is.is_none() {
+            format!("{begun} all columns as they are served, and now some are to be left out or hashed: {remedy}")
+        } else {
+            format!("{begun} {}, not with {}: {remedy}", told(is), told(wanted))
+        },
+    ))
+}
+
+/// Rules as they stand in a config file.
+fn told(rules: &ColumnRules) -> String {
+    format!(
+        "columns.exclude = {:?} and columns.hash = {:?}",
+        rules.exclude, rules.hash
+    )
+}
+
+/// What of the lake's other tables is in the way of a new one.
+async fn refuse_neighbour(storage: &Storage, initial: &TableState, options: ClaimOptions) -> Result<()> {
+    let known = tables(storage).await?;
+    refuse_twin(&known, &initial.table)?;
+    if options.beside {
+        return Ok(());
+    }
+    for name in &known {
+        let Some(Version { state, .. }) = newest(storage, name).await? else {
+            continue;
+        };
+        // Another prefix is another workspace.
+        if state.stream == initial.stream && state.prefix.is_some() && state.prefix == initial.prefix {
+            return Err(Error::input(format!(
+                "the stream {} is in the table {name} of this lake, not in {}: call it {name} again, give the table its new name with \
+                 `cio2parquet rename {name} {}`, or begin a second one with --new-table",
+                state.stream, initial.table, initial.table
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A new table whose name differs from another's in capitals only: engines, and some file systems, take the two for one.
-async fn refuse_twin(storage: &Storage, table: &str) -> Result<()> {
-    let known = tables(storage).await?;
+fn refuse_twin(known: &[String], table: &str) -> Result<()> {
     let twin = known
         .iter()
         .find(|known| *known != table && known.eq_ignore_ascii_case(table));
@@ -131,7 +181,7 @@ struct Claiming<'a> {
     storage: &'a Storage,
     holder: Holder,
     clock: Clock,
-    take_over: bool,
+    options: ClaimOptions,
     initial: TableState,
 }
 
@@ -167,17 +217,19 @@ impl Claiming<'_> {
 
     async fn look(&self) -> Result<(u64, TableState, Vec<ObjectInfo>)> {
         let (newest, listed) = newest_listed(self.storage, &self.initial.table).await?;
-        let (table, stream) = (&self.initial.table, &self.initial.stream);
         let Some(version) = newest else {
-            refuse_twin(self.storage, table).await?;
+            refuse_neighbour(self.storage, &self.initial, self.options).await?;
             return Ok((0, self.initial.clone(), listed));
         };
-        refuse_other(&version.state, stream)?;
-        Ok((version.number, version.state, listed))
+        refuse_other(&version.state, &self.initial)?;
+        let mut state = version.state;
+        state.prefix = state.prefix.or_else(|| self.initial.prefix.clone());
+        state.description = self.initial.description.clone().or(state.description);
+        Ok((version.number, state, listed))
     }
 
     fn may_end(&self, claim: &Claim) -> bool {
-        self.take_over || (self.clock)() >= claim.until || claim.owner.is_dead()
+        self.options.take_over || (self.clock)() >= claim.until || claim.owner.is_dead()
     }
 
     /// The version that says that the table is ours, and when that was proven; `None` when another run was quicker.

@@ -21,7 +21,7 @@ pub use compare::{Difference, DifferenceKind, bare, compare};
 pub use coverage::{Coverage, Covered};
 pub use removal::Finished;
 pub use state::{
-    Claim, ColumnRules, DriftNote, FullTable, Gap, KnownMessage, PartitionFile, RowCounts, RunRecord, ScanProgress, SchemaRef,
+    Claim, DriftNote, FullTable, Gap, KnownMessage, PartitionFile, RowCounts, RunRecord, ScanProgress, SchemaRef,
     SyncMode, TableState,
 };
 pub use version::{FORMAT, Reading, Version, look, newest, numbers, tables};

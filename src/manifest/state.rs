@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Coverage;
 use crate::storage::{Owner, RunId};
+use crate::stream::{Catalog, ColumnRules, Stream};
 
 /// How many finished runs a table remembers.
 const RUNS_KEPT: usize = 30;
@@ -94,6 +96,15 @@ impl TableState {
         }
     }
 
+    /// The stream with the columns of this table: enough to read it. `None` when `catalog` knows no such stream, or no such columns.
+    pub fn stream_of(&self, catalog: &Catalog) -> Option<Arc<Stream>> {
+        let stream = catalog.get(&self.stream).ok()?;
+        if self.columns.exclude.is_empty() {
+            return Some(stream);
+        }
+        stream.without(&self.columns.exclude).ok().map(Arc::new)
+    }
+
     /// How many rows the stored partitions hold.
     pub fn rows(&self) -> u64 {
         self.partitions.values().map(|file| file.rows).sum()
@@ -120,19 +131,6 @@ pub struct SchemaRef {
     pub version: u32,
     /// A digest of the columns; tells two definitions of the same version apart.
     pub fingerprint: String,
-}
-
-/// What is left out of a table, and what stands in it as a keyed hash only. Rows are treated when they are read, so a table is
-/// treated in one way from its first row on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ColumnRules {
-    /// The paths that are left out, sorted.
-    pub exclude: Vec<String>,
-    /// The paths that are hashed, sorted.
-    pub hash: Vec<String>,
-    /// Tells two keys of the hash apart without giving either away; none when nothing is hashed.
-    pub key: Option<String>,
 }
 
 /// What a run does with rows that are stored.

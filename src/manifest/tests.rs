@@ -76,6 +76,7 @@ impl Scene {
     async fn try_claim(&self, name: &str, owner: &Owner, take_over: bool) -> crate::error::Result<ClaimOutcome> {
         let options = ClaimOptions {
             take_over,
+            beside: false,
             lease: Duration::from_secs(LEASE as u64),
         };
         TableWriter::claim(

@@ -292,9 +292,10 @@ fn damaged(place: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{ColumnRules, SchemaRef};
+    use crate::manifest::SchemaRef;
     use crate::manifest::tests::{strike_next_create, unreliable_lake};
     use crate::storage::unreliable::Fault;
+    use crate::stream::ColumnRules;
 
     fn version(number: u64, run: &str) -> Version {
         let schema = SchemaRef {

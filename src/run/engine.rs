@@ -17,6 +17,7 @@ use super::stop::Stop;
 use super::table::{Opened, Table, held};
 use crate::crash::{Step, pass};
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::claimable;
 use crate::source::Source;
 use crate::storage::{Owner, Storage};
 
@@ -56,6 +57,9 @@ fn flights(settings: &RunSettings) -> usize {
 
 impl Run {
     async fn export(self: Arc<Self>) -> RunReport {
+        if let Err((lane, error)) = self.look().await {
+            return self.ended_early(&error, |other| (lane == other).then_some(&error));
+        }
         let lanes = match self.stop.race(self.knock()).await {
             Ok(Ok(lanes)) => lanes,
             Ok(Err(error)) => return self.ended_early(&error, |_| Some(&error)),
@@ -95,6 +99,21 @@ impl Run {
         lanes
             .map(|(position, lane)| lane.report(Err(why(position)), None))
             .collect()
+    }
+
+    /// Whether every table is one for these rows: what the manifest refuses is told before anything is asked of Customer.io.
+    async fn look(&self) -> Result<(), (usize, Error)> {
+        let settings = &self.settings;
+        let looks = settings.jobs.iter().map(async |job| {
+            let initial = job.initial(None);
+            claimable(&self.storage, &initial, settings.claiming()).await
+        });
+        let looks = futures::future::join_all(looks).await;
+        let refused = looks
+            .into_iter()
+            .enumerate()
+            .find_map(|(lane, look)| Some((lane, look.err()?)));
+        refused.map_or(Ok(()), Err)
     }
 
     /// One cheap request a stream: the key, the region, the rights, and the list of transactional messages.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::manifest::SyncMode;
+use crate::manifest::{ClaimOptions, SchemaRef, SyncMode, TableState};
 use crate::plan::Ask;
 use crate::storage::{Owner, RunId};
-use crate::stream::Stream;
+use crate::stream::{ColumnRules, Stream};
 
 /// One stream on its way into one table.
 #[derive(Debug, Clone)]
@@ -18,10 +18,30 @@ pub struct Job {
     pub stream: Arc<Stream>,
     /// The table it becomes.
     pub table: String,
+    /// How the names of all tables of the export begin.
+    pub prefix: String,
+    /// What of its rows is left out or hashed; `stream` is the stream under these rules.
+    pub columns: ColumnRules,
     /// Upsert or replace.
     pub sync: SyncMode,
     /// The range asked for.
     pub ask: Ask,
+}
+
+impl Job {
+    /// The table as its first version begins it.
+    pub fn initial(&self, description: Option<String>) -> TableState {
+        let schema = SchemaRef {
+            version: self.stream.version,
+            fingerprint: self.stream.fingerprint(),
+        };
+        TableState {
+            prefix: Some(self.prefix.clone()),
+            columns: self.columns.clone(),
+            description,
+            ..TableState::new(&self.stream.stream, &self.table, schema)
+        }
+    }
 }
 
 /// Everything a run needs to know; `now`, `run` and `owner` are made once, at the door.
@@ -43,6 +63,8 @@ pub struct RunSettings {
     pub temp_dir: Option<PathBuf>,
     /// Take tables from a run that still holds them.
     pub take_over: bool,
+    /// Begin a table although another of the lake holds the same stream under the same prefix.
+    pub new_table: bool,
     /// Let a full-table run take more than half of a table away.
     pub allow_shrink: bool,
     /// Kept in the manifest and shown by `catalog`.
@@ -51,4 +73,15 @@ pub struct RunSettings {
     pub commit_every: Duration,
     /// How long a claim stands without being renewed.
     pub lease: Duration,
+}
+
+impl RunSettings {
+    /// How its tables are claimed.
+    pub fn claiming(&self) -> ClaimOptions {
+        ClaimOptions {
+            take_over: self.take_over,
+            beside: self.new_table,
+            lease: self.lease,
+        }
+    }
 }

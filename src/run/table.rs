@@ -14,8 +14,7 @@ use super::settings::Job;
 use super::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{
-    Claim, ClaimOptions, ClaimOutcome, CommitOutcome, Finished, PartitionFile, RowCounts, RunRecord, SchemaRef,
-    TableState, TableWriter,
+    Claim, ClaimOutcome, CommitOutcome, Finished, PartitionFile, RowCounts, RunRecord, TableState, TableWriter,
 };
 use crate::storage::ObjectInfo;
 
@@ -46,15 +45,12 @@ impl Table {
     /// Claims the table that `reader`'s stream becomes.
     ///
     /// # Errors
-    /// Input when the table holds another stream; Storage.
+    /// Input when the table is not for such rows; Storage.
     pub async fn open(reader: &Reader) -> Result<Opened> {
         let (run, job) = (&reader.run, &reader.job);
         let settings = &run.settings;
-        let options = ClaimOptions {
-            take_over: settings.take_over,
-            lease: settings.lease,
-        };
-        let initial = initial(job, settings.description.clone());
+        let options = settings.claiming();
+        let initial = job.initial(settings.description.clone());
         let claimed = TableWriter::claim(
             &run.storage,
             &job.table,
@@ -273,17 +269,6 @@ pub fn held(table: &str, claim: &Claim) -> Error {
             claim.run, claim.owner.host, claim.until
         ),
     )
-}
-
-fn initial(job: &Job, description: Option<String>) -> TableState {
-    let schema = SchemaRef {
-        version: job.stream.version,
-        fingerprint: job.stream.fingerprint(),
-    };
-    TableState {
-        description,
-        ..TableState::new(&job.stream.stream, &job.table, schema)
-    }
 }
 
 async fn renew(writer: Arc<Mutex<TableWriter>>) {

@@ -28,14 +28,15 @@ pub(super) fn strange(dice: &mut Dice) -> Vec<Oddity> {
     }
 }
 
-/// The bytes of a row that cannot be read; `index` tells one from another.
+/// The bytes of a row that cannot be read, though a person can read whom it is about; `index` tells one from another.
 pub(super) fn unreadable(index: u64, dice: &mut Dice) -> Vec<u8> {
+    let email = format!(r#""email":"unreadable.{index}@example.com""#);
     match dice.below(4) {
-        0 => format!(r#"{{"id":"half {index}\ud83d"}}"#).into_bytes(),
-        1 => format!(r#"{{"id":"other half {index}\udc00x"}}"#).into_bytes(),
-        2 => format!(r#"{{"id":"deep {index}","data":{}}}"#, nested(TOO_DEEP)).into_bytes(),
+        0 => format!(r#"{{"id":"half {index}\ud83d",{email}}}"#).into_bytes(),
+        1 => format!(r#"{{{email},"id":"other half {index}\udc00x"}}"#).into_bytes(),
+        2 => format!(r#"{{"id":"deep {index}",{email},"data":{}}}"#, nested(TOO_DEEP)).into_bytes(),
         _ => [
-            format!(r#"{{"id":"bytes {index}"#).as_bytes(),
+            format!(r#"{{{email},"id":"bytes {index}"#).as_bytes(),
             b"\xc3\x28\xff\xfe",
             br#""}"#,
         ]

@@ -26,6 +26,9 @@ pub struct Column {
     /// Not compared when rows are: a row in which nothing else changed keeps its stored value.
     #[serde(default)]
     pub volatile: bool,
+    /// It tells whom a row is about, as an e-mail address does.
+    #[serde(default)]
+    pub personal: bool,
     /// What it means, for `streams` and `docs/streams.md`.
     pub doc: String,
     /// The fields of a struct.
@@ -87,6 +90,11 @@ impl Column {
     pub fn json_names(&self) -> impl Iterator<Item = &str> {
         let own = (self.from.is_empty() && self.context.is_none()).then_some(self.name.as_str());
         own.into_iter().chain(self.from.iter().map(String::as_str))
+    }
+
+    /// Whether `name` means this column, in the lake or in JSON.
+    pub fn goes_by(&self, name: &str) -> bool {
+        self.name == name || self.json_names().any(|served| served == name)
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::column::Column;
+use super::treatment::Treatment;
 
 /// One `schemas/<stream>.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +31,12 @@ pub struct Stream {
     pub row_bytes: u64,
     /// In the order of the table; `_extra` is the last.
     pub columns: Vec<Column>,
+    /// What becomes of the fields of a row, by the names that are served.
+    #[serde(skip)]
+    pub row: Treatment,
+    /// What becomes of everything that goes to `_extra`.
+    #[serde(skip)]
+    pub extra: Treatment,
 }
 
 fn row_bytes() -> u64 {

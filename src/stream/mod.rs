@@ -6,11 +6,17 @@
 mod catalog;
 mod column;
 mod definition;
+mod keyed_hash;
+mod rules;
 mod schema;
+mod treatment;
 mod window;
 
 pub use catalog::Catalog;
 pub use column::{Column, ColumnType, Context, Encoding};
 pub use definition::{Fetch, Method, Paging, Partition, Shape, Stream};
+pub use keyed_hash::KeyedHash;
+pub use rules::ColumnRules;
 pub use schema::arrow_schema;
+pub use treatment::Treatment;
 pub use window::{Window, day_of, days, floor_day, next_day, whole_day};

@@ -12,7 +12,7 @@ use cio2parquet::run::{Job, RunReport, RunSettings, Status, Stop};
 use cio2parquet::sandbox::Workspace;
 use cio2parquet::source::{Base, Source, SourceSettings, Token, parse_api_url};
 use cio2parquet::storage::{Owner, Storage};
-use cio2parquet::stream::Catalog;
+use cio2parquet::stream::{Catalog, ColumnRules};
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -94,6 +94,8 @@ impl<'a> Scene<'a> {
         let catalog = Catalog::load().unwrap();
         let jobs = catalog.streams().iter().map(|stream| Job {
             table: stream.stream.clone(),
+            prefix: String::new(),
+            columns: ColumnRules::default(),
             sync: self.sync,
             ask: Ask {
                 since: None,
@@ -116,6 +118,7 @@ impl<'a> Scene<'a> {
             memory: 256 << 20,
             temp_dir: None,
             take_over: false,
+            new_table: false,
             allow_shrink: false,
             description: None,
             commit_every: Duration::ZERO,

@@ -6,6 +6,7 @@ mod adopt;
 mod calls;
 mod check;
 mod cli;
+mod columns;
 mod conflict;
 mod corpus;
 mod coverage;

@@ -224,6 +224,7 @@ async fn claim(lake: &Storage, table: &str, name: &str, take_over: bool) -> Clai
     let (run, owner) = (run(name), Owner::current());
     let options = ClaimOptions {
         take_over,
+        beside: false,
         lease: Duration::from_mins(10),
     };
     let claimed = TableWriter::claim(lake, table, empty(table), &run, &owner, options, Timestamp::now);

@@ -17,7 +17,7 @@ use super::lists::Lists;
 use super::parents::Parents;
 use super::settings::Job;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{SchemaRef, TableState, claimable};
+use crate::manifest::{ClaimOptions, TableState, claimable};
 use crate::plan;
 use crate::plan::forecast::{self, Forecast};
 use crate::source::{Meter, Source};
@@ -63,7 +63,7 @@ pub async fn forecast(
     let mut streams = Vec::new();
     for (job, knocked) in settings.jobs.iter().zip(knocks) {
         let state = match storage {
-            Some(storage) => claimable(storage, &job.table, &job.stream.stream).await?,
+            Some(storage) => claimable(storage, &job.initial(None), ClaimOptions::default()).await?,
             None => None,
         };
         let outcome = match knocked {
@@ -134,7 +134,7 @@ async fn one(job: &Job, lists: &Lists, state: Option<&TableState>, teller: &Tell
         .as_deref()
         .and_then(list)
         .map_or(&[][..], |listed| &listed.ids);
-    let empty = empty(job);
+    let empty = job.initial(None);
     let known = state.unwrap_or(&empty);
     let parents = Parents::new(listed, known);
     Ok(match stream.sync {
@@ -174,12 +174,4 @@ fn owing(mut state: TableState, parents: &Parents) -> TableState {
         state.full_table = None;
     }
     state
-}
-
-fn empty(job: &Job) -> TableState {
-    let schema = SchemaRef {
-        version: job.stream.version,
-        fingerprint: job.stream.fingerprint(),
-    };
-    TableState::new(&job.stream.stream, &job.table, schema)
 }

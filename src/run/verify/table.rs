@@ -73,7 +73,7 @@ fn paths_of_damage(report: &TableReport) -> BTreeSet<String> {
 /// Everything that is not as `version` says, of the paths among `only`.
 async fn look(lake: &Lake, version: &Version, only: Option<&BTreeSet<String>>) -> Result<Vec<Finding>> {
     let state = &version.state;
-    let stream = lake.catalog.get(&state.stream).ok();
+    let stream = state.stream_of(&lake.catalog);
     let listing = lake.storage.list(&state.table).await?;
     let wanted = |path: &str| only.is_none_or(|only| only.contains(path));
     let mut findings = absent_and_foreign(&listing, state, stream.as_deref());

@@ -1,0 +1,121 @@
+//! What the config file says of columns: which are left out, which are hashed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::config::{ColumnsConfig, Config};
+use super::settings::{Environment, HASH_KEY};
+use crate::error::{Error, Result};
+use crate::stream::{Catalog, ColumnRules, KeyedHash, Stream};
+
+/// A key of fewer characters is found by trying.
+const SHORT: usize = 16;
+
+/// The rules of a config file, and the key of the hashes.
+pub struct Rules<'a> {
+    config: &'a Config,
+    key: Option<KeyedHash>,
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of `config`; the key is in the environment.
+    ///
+    /// # Errors
+    /// Input, when a rule for all streams fits none, or something is to be hashed and there is no key.
+    pub fn new(config: &'a Config, environment: &Environment, catalog: &Catalog) -> Result<Self> {
+        fits_somewhere(&config.columns, catalog)?;
+        let hashes = |columns: &ColumnsConfig| !columns.hash.is_empty();
+        let wanted = hashes(&config.columns) || config.streams.values().any(|said| hashes(&said.columns));
+        let key = match environment.get(HASH_KEY).filter(|_| wanted) {
+            Some(key) => Some(KeyedHash::new(key)?),
+            None if wanted => {
+                return Err(Error::input(format!(
+                    "columns are to be hashed, and there is no key; set {HASH_KEY} to a long secret that never changes \
+                     (`openssl rand -hex 32` makes one)"
+                )));
+            }
+            None => None,
+        };
+        if environment
+            .get(HASH_KEY)
+            .is_some_and(|key| wanted && key.chars().count() < SHORT)
+        {
+            tracing::warn!(
+                "{HASH_KEY} has fewer than {SHORT} characters; who tries keys may find it, `openssl rand -hex 32` makes a better one"
+            );
+        }
+        Ok(Self { config, key })
+    }
+
+    /// `stream` under the rules that are for it.
+    ///
+    /// # Errors
+    /// Input, for a column that it has not, or that cannot be left out or hashed.
+    pub fn apply(&self, stream: &Arc<Stream>) -> Result<(Arc<Stream>, ColumnRules)> {
+        let own = self.config.streams.get(&stream.stream).map(|said| &said.columns);
+        let all = &self.config.columns;
+        let rules = ColumnRules {
+            exclude: paths(stream, &all.exclude, own.map(|own| &own.exclude)),
+            hash: paths(stream, &all.hash, own.map(|own| &own.hash)),
+            key: None,
+        };
+        self.warn_of_addresses(stream, &rules);
+        if rules.is_none() {
+            return Ok((Arc::clone(stream), rules));
+        }
+        let key = self.key.as_ref();
+        let treated = Arc::new(stream.under(&rules, key)?);
+        let key = key.filter(|_| !rules.hash.is_empty()).map(KeyedHash::fingerprint);
+        Ok((treated, ColumnRules { key, ..rules }))
+    }
+
+    /// Who has rules wants a lake without addresses, most likely, and each stream has them under another name.
+    fn warn_of_addresses(&self, stream: &Stream, rules: &ColumnRules) {
+        let left = stream.personal(rules);
+        let own = self.config.streams.values().map(|said| &said.columns);
+        let any = own
+            .chain([&self.config.columns])
+            .any(|columns| *columns != ColumnsConfig::default());
+        if any && !left.is_empty() {
+            let left = left.join(", ");
+            tracing::warn!(
+                "{} has addresses in {left}, which no rule of `columns` is about",
+                stream.stream
+            );
+        }
+    }
+}
+
+/// Those of the paths for `all` streams that this one has, and its `own`; sorted, each once.
+fn paths(stream: &Stream, all: &[String], own: Option<&Vec<String>>) -> Vec<String> {
+    let had = all.iter().filter(|path| stream.has_path(path));
+    let paths: BTreeSet<&String> = had.chain(own.into_iter().flatten()).collect();
+    paths.into_iter().cloned().collect()
+}
+
+fn fits_somewhere(columns: &ColumnsConfig, catalog: &Catalog) -> Result<()> {
+    for path in columns.exclude.iter().chain(&columns.hash) {
+        if catalog.streams().iter().any(|stream| stream.has_path(path)) {
+            continue;
+        }
+        return Err(Error::input(format!(
+            "no stream has the column {path:?} that `columns` names{}",
+            nearest(path, catalog)
+        )));
+    }
+    Ok(())
+}
+
+fn nearest(path: &str, catalog: &Catalog) -> String {
+    let known = catalog.streams().iter().flat_map(|stream| stream.paths());
+    let likely = known
+        .map(|known| (strsim::jaro_winkler(&known, path), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match likely {
+        Some((_, known)) => format!("; did you mean {known:?}?"),
+        None => {
+            "; `cio2parquet streams STREAM` shows the columns, and what has none is written \"_extra.NAME\"".to_owned()
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Rules for columns, seen from the rows that come out: the tests of what several files of this room do together.
+
+use super::DecodedPage;
+use super::testing::{context, key, row, ruled, show};
+
+fn decode(exclude: &[&str], hash: &[&str], rows: &str) -> DecodedPage {
+    let page = format!(r#"{{"rows":[{rows}],"next":"c"}}"#);
+    ruled(exclude, hash).decode(page.as_bytes(), &context()).unwrap()
+}
+
+#[test]
+fn a_hashed_text_is_the_hash_of_what_would_stand_there() {
+    let rows = [
+        row(r#""name":"caf\u00e9""#),
+        row(r#""name":12.50"#),
+        row(r#""name":null"#),
+        row(r#""name":{"first":"a","n":[1,true,null]}"#),
+    ];
+    let page = decode(&[], &["name"], &rows.join(","));
+    assert_eq!(show(&page.rows, "name", 0), key().of("café"));
+    assert_eq!(show(&page.rows, "name", 1), key().of("12.50"));
+    assert_eq!(show(&page.rows, "name", 2), "null");
+    assert_eq!(show(&page.rows, "name", 3), "null");
+    let misfit = format!(
+        r#"{{"name":{{"first":"{}","n":["{}",true,null]}}}}"#,
+        key().of("a"),
+        key().of("1")
+    );
+    assert_eq!(show(&page.rows, "_extra", 3), misfit);
+}
+
+#[test]
+fn a_rule_holds_under_every_name_and_for_what_contradicts() {
+    let fields = r#""who":{"email":"a"},"person":{"email":"b","phone":"c"}"#;
+    let page = decode(&[], &["who.email", "_extra.who.phone"], &row(fields));
+    assert_eq!(show(&page.rows, "who", 0), format!("{{email:{}}}", key().of("b")));
+    // Both remains would be called `who`: the struct's own are told under the name it came by.
+    let extra = format!(
+        r#"{{"who":{{"email":"{}"}},"person":{{"phone":"{}"}}}}"#,
+        key().of("a"),
+        key().of("c")
+    );
+    assert_eq!(show(&page.rows, "_extra", 0), extra);
+}
+
+#[test]
+fn what_is_left_out_is_nowhere_and_no_drift() {
+    let fields = r#""name":"a","who":{"email":"b","phone":"c"},"data":{"to":"d","by":[{"to":"e","n":1}]},"new":1,"old":{"x":1,"y":2}"#;
+    let page = decode(
+        &[
+            "name",
+            "who.email",
+            "data.to",
+            "data.by.to",
+            "_extra.new",
+            "_extra.old.x",
+        ],
+        &[],
+        &row(fields),
+    );
+    assert!(page.rows.column_by_name("name").is_none() && page.rows.column_by_name("who").is_none());
+    assert_eq!(show(&page.rows, "data", 0), r#"{"by":[{"n":1}]}"#);
+    assert_eq!(show(&page.rows, "_extra", 0), r#"{"who":{"phone":"c"},"old":{"y":2}}"#);
+    let paths: Vec<&str> = page.drift.iter().map(|drift| drift.path.as_str()).collect();
+    assert_eq!(paths, ["old", "who"]);
+}
+
+#[test]
+fn all_of_extra_can_be_hashed_or_left_out() {
+    let fields = r#""count":"x","new":{"a":"b"},"metrics":{"z":7}"#;
+    let page = decode(&[], &["_extra"], &row(fields));
+    let extra = format!(
+        r#"{{"count":"{}","new":{{"a":"{}"}},"metrics":{{"z":"{}"}}}}"#,
+        key().of("x"),
+        key().of("b"),
+        key().of("7")
+    );
+    assert_eq!(show(&page.rows, "_extra", 0), extra);
+    let page = decode(&["_extra"], &[], &row(fields));
+    assert_eq!(show(&page.rows, "_extra", 0), "null");
+    assert_eq!(page.drift.len(), 3);
+}
+
+#[test]
+fn json_text_is_treated_inside() {
+    let fields = r#""data":{"email":"a","deep":[{"email":{"old":"b","new":null}},"c"],"n":1.50}"#;
+    let page = decode(&[], &["data.email", "data.deep.email", "data.n"], &row(fields));
+    let data = format!(
+        r#"{{"email":"{}","deep":[{{"email":{{"old":"{}","new":null}}}},"c"],"n":"{}"}}"#,
+        key().of("a"),
+        key().of("b"),
+        key().of("1.50")
+    );
+    assert_eq!(show(&page.rows, "data", 0), data);
+}
+
+#[test]
+fn a_row_that_is_set_aside_is_treated_too_or_withheld() {
+    let page = decode(
+        &["count"],
+        &["name"],
+        r#"{"at":1,"name":"a","count":2,"new":"b"},"a@example.com",{"at":1,"name":"c"}"#,
+    );
+    let kept: Vec<&str> = page.rejected.iter().map(|row| row.json.as_str()).collect();
+    assert_eq!(kept[0], format!(r#"{{"at":1,"name":"{}","new":"b"}}"#, key().of("a")));
+    assert_eq!(
+        kept[1],
+        format!(r#"{{"withheld":"{}"}}"#, key().of("\"a@example.com\""))
+    );
+    assert_eq!(kept[2], format!(r#"{{"at":1,"name":"{}"}}"#, key().of("c")));
+    let broken = br#"{"rows":[{"name":"a@example.com","id":"\ud800x"}]}"#;
+    let page = ruled(&[], &["name"]).decode_carefully(broken, &context()).unwrap();
+    assert!(
+        page.rejected[0].json.starts_with(r#"{"withheld":""#),
+        "{:?}",
+        page.rejected
+    );
+    assert!(!page.rejected[0].reason.contains('@'));
+}
