@@ -81,6 +81,9 @@ pub enum Verb {
     /// Every partition against the manifest: size, checksum, rows, schema, order, days, unique keys
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Give a table another name; the same command goes on where it was cut off
+    #[command(after_help = RENAME_HELP)]
+    Rename(RenameArgs),
     /// Ready-to-paste statements that create a view for each table
     #[command(after_help = SQL_HELP)]
     Sql(SqlArgs),
@@ -208,6 +211,25 @@ pub struct VerifyArgs {
     /// How much memory to use
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub memory: String,
+}
+
+const RENAME_HELP: &str = "\
+Copies the table's objects, takes the old ones away, and the manifest with all marks goes with them. As long as it
+has not finished, no run writes into either table; a glob over either folder returns each row once.";
+
+/// `rename`.
+#[derive(Debug, ClapArgs)]
+pub struct RenameArgs {
+    /// The table, prefix included
+    pub table: String,
+    /// Its new name, prefix included
+    pub name: String,
+    /// Which lake.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Take the table from a run that still holds it
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 const CHECK_HELP: &str = "\

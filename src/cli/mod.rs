@@ -15,6 +15,7 @@ mod out;
 mod parse;
 mod place;
 mod plan;
+mod rename;
 mod sandbox;
 mod settings;
 mod signals;
@@ -71,6 +72,7 @@ fn act(args: Args) -> Result<u8> {
         Verb::Demo(flags) => serve(Box::pin(demo::run(flags, args.output))),
         Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),
         Verb::Verify(flags) => wait(Box::pin(verify::run(flags))),
+        Verb::Rename(flags) => wait(Box::pin(rename::run(flags))),
         Verb::Sql(flags) => wait(Box::pin(sql::run(flags))),
         Verb::Sandbox(flags) => serve(Box::pin(sandbox::run(flags))),
         Verb::Streams(flags) => streams::run(&flags),

@@ -25,6 +25,8 @@ pub struct ClaimOptions {
     pub take_over: bool,
     /// Begin a new table although another of the lake holds the same stream.
     pub beside: bool,
+    /// Claim a table that is being renamed, to go on with that.
+    pub moving: bool,
     /// How long the claim holds if nothing more is heard of the run.
     pub lease: Duration,
 }
@@ -34,6 +36,7 @@ impl Default for ClaimOptions {
         Self {
             take_over: false,
             beside: false,
+            moving: false,
             lease: Duration::from_mins(10),
         }
     }
@@ -103,11 +106,12 @@ pub async fn claimable(storage: &Storage, initial: &TableState, options: ClaimOp
         refuse_neighbour(storage, initial, options).await?;
         return Ok(None);
     };
-    refuse_other(&version.state, initial)?;
+    refuse_other(&version.state, initial, options)?;
     Ok(Some(version.state))
 }
 
-fn refuse_other(state: &TableState, wanted: &TableState) -> Result<()> {
+fn refuse_other(state: &TableState, wanted: &TableState, options: ClaimOptions) -> Result<()> {
+    refuse_moving(state, options)?;
     let (table, stored, wanted_stream) = (&state.table, &state.stream, &wanted.stream);
     if stored != wanted_stream {
         return Err(Error::input(format!(
@@ -131,6 +135,22 @@ fn refuse_other(state: &TableState, wanted: &TableState) -> Result<()> {
             format!("{begun} {}, not with {}: {remedy}", told(is), told(wanted))
         },
     ))
+}
+
+/// A table of which a part is elsewhere.
+fn refuse_moving(state: &TableState, options: ClaimOptions) -> Result<()> {
+    let table = &state.table;
+    let (from, to) = match (&state.moving_from, &state.moving_to) {
+        (Some(from), _) => (from, table),
+        (None, Some(to)) => (table, to),
+        (None, None) => return Ok(()),
+    };
+    if options.moving {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "table {from} is being renamed to {to}, and that has not finished: give `cio2parquet rename {from} {to}` again"
+    )))
 }
 
 /// Rules as they stand in a config file.
@@ -221,7 +241,7 @@ impl Claiming<'_> {
             refuse_neighbour(self.storage, &self.initial, self.options).await?;
             return Ok((0, self.initial.clone(), listed));
         };
-        refuse_other(&version.state, &self.initial)?;
+        refuse_other(&version.state, &self.initial, self.options)?;
         let mut state = version.state;
         state.prefix = state.prefix.or_else(|| self.initial.prefix.clone());
         state.description = self.initial.description.clone().or(state.description);

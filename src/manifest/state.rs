@@ -25,6 +25,12 @@ pub struct TableState {
     /// How the names of all tables of the same export begin; unknown for a table that format 1 has begun.
     #[serde(default)]
     pub prefix: Option<String>,
+    /// The table that this one gets its partitions from, as long as `rename` has not finished.
+    #[serde(default)]
+    pub moving_from: Option<String>,
+    /// The table that this one gives its partitions to, as long as `rename` has not finished.
+    #[serde(default)]
+    pub moving_to: Option<String>,
     /// The schema of the table's files.
     pub schema: SchemaRef,
     /// What of the rows may not stand in the table as it is served.
@@ -74,6 +80,8 @@ impl TableState {
             stream: stream.into(),
             table: table.into(),
             prefix: None,
+            moving_from: None,
+            moving_to: None,
             schema,
             columns: ColumnRules::default(),
             description: None,

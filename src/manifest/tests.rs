@@ -77,6 +77,7 @@ impl Scene {
         let options = ClaimOptions {
             take_over,
             beside: false,
+            moving: false,
             lease: Duration::from_secs(LEASE as u64),
         };
         TableWriter::claim(

@@ -25,6 +25,7 @@ mod parents;
 mod pipeline;
 mod reject;
 mod removal;
+mod rename;
 mod report;
 mod scan;
 mod settings;
@@ -41,6 +42,7 @@ pub use check::{Access, Check, CheckReport, CheckSettings, CheckStatus, Subject,
 pub use engine::run;
 pub use event::{Listener, RunEvent};
 pub use forecast::{ForecastReport, ForecastSettings, StreamForecast, forecast};
+pub use rename::{RenameSettings, Renamed, rename};
 pub use report::{DriftCount, RunReport, SetAside, Status, StreamReport};
 pub use settings::{Job, RunSettings};
 pub use stop::{Stop, StopReason};

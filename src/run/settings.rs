@@ -81,6 +81,7 @@ impl RunSettings {
         ClaimOptions {
             take_over: self.take_over,
             beside: self.new_table,
+            moving: false,
             lease: self.lease,
         }
     }

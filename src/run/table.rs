@@ -271,7 +271,8 @@ pub fn held(table: &str, claim: &Claim) -> Error {
     )
 }
 
-async fn renew(writer: Arc<Mutex<TableWriter>>) {
+/// Renews a claim for as long as this goes on.
+pub async fn renew(writer: Arc<Mutex<TableWriter>>) {
     loop {
         let due = writer.lock().await.renew_at();
         let wait = due.duration_since(Timestamp::now()).max(SignedDuration::ZERO);

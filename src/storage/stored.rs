@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use object_store::{Error as StoreError, GetResult, GetResultPayload, ObjectStoreExt};
 use sha2::{Digest, Sha256};
@@ -100,6 +101,16 @@ const TRIES: usize = 3;
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 impl StoredObject {
+    /// The bytes from `at` on, `length` of them or as many as are left. May read a file, so not for a thread that waits for others.
+    ///
+    /// # Errors
+    ///
+    /// Storage, when the file behind it cannot be read.
+    pub fn chunk(&self, at: u64, length: usize) -> Result<Bytes> {
+        let read = self.content.chunk(at, length);
+        read.map_err(|cause| Error::storage(format!("cannot read {}", self.info.path)).caused_by(cause))
+    }
+
     /// The SHA-256 of its bytes, in lowercase hexadecimal digits. Reads all of them, so not for a thread that waits for others.
     ///
     /// # Errors
@@ -109,9 +120,7 @@ impl StoredObject {
         let mut hash = Sha256::new();
         let mut at = 0;
         loop {
-            let chunk = self.content.chunk(at, CHUNK);
-            let chunk =
-                chunk.map_err(|cause| Error::storage(format!("cannot read {}", self.info.path)).caused_by(cause))?;
+            let chunk = self.chunk(at, CHUNK)?;
             if chunk.is_empty() {
                 return Ok(hex(&hash.finalize()));
             }

@@ -19,6 +19,7 @@ mod moving;
 mod parts;
 mod plan;
 mod properties;
+mod rename;
 mod rows;
 mod scan;
 mod secrets;

@@ -16,8 +16,13 @@ pub type Rows = BTreeMap<String, Value>;
 
 /// What is stored of a stream in the table of its name; no key twice.
 pub fn stored(door: &Door, stream: &str) -> Rows {
+    stored_in(door, stream, stream)
+}
+
+/// What is stored of a stream in `table`; no key twice.
+pub fn stored_in(door: &Door, stream: &str, table: &str) -> Rows {
     let mut rows = Rows::new();
-    for path in door.data().keys().filter(|path| path.contains(&format!("/{stream}/"))) {
+    for path in door.data().keys().filter(|path| path.contains(&format!("/{table}/"))) {
         let file = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
         for batch in file.build().unwrap() {
             let batch = batch.unwrap();

@@ -225,6 +225,7 @@ async fn claim(lake: &Storage, table: &str, name: &str, take_over: bool) -> Clai
     let options = ClaimOptions {
         take_over,
         beside: false,
+        moving: false,
         lease: Duration::from_mins(10),
     };
     let claimed = TableWriter::claim(lake, table, empty(table), &run, &owner, options, Timestamp::now);
