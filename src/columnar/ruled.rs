@@ -1,7 +1,7 @@
 //! Rules for columns, seen from the rows that come out: the tests of what several files of this room do together.
 
-use super::DecodedPage;
-use super::testing::{context, key, row, ruled, show};
+use super::testing::{context, key, row, ruled, show, stream};
+use super::{DecodedPage, RowMemory, RunBuffer, SpillDir};
 
 fn decode(exclude: &[&str], hash: &[&str], rows: &str) -> DecodedPage {
     let page = format!(r#"{{"rows":[{rows}],"next":"c"}}"#);
@@ -116,4 +116,31 @@ fn a_row_that_is_set_aside_is_treated_too_or_withheld() {
         page.rejected
     );
     assert!(!page.rejected[0].reason.contains('@'));
+}
+
+#[test]
+fn what_goes_to_disk_for_a_while_is_treated_as_well() {
+    let row = |id: usize| {
+        format!(
+            r#"{{"id":"r{id}","at":{id},"name":"p{id}@example.com","count":"p{id}@example.com","who":{{"email":["p{id}@example.com"]}}}}"#
+        )
+    };
+    let rows = (0..50).map(row).collect::<Vec<_>>().join(",");
+    let page = decode(&[], &["name", "who.email", "_extra"], &rows);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("spill");
+    let memory = RowMemory::new(1, 0);
+    let mut buffer = RunBuffer::new(stream(), &memory, SpillDir::new(&folder)).unwrap();
+    for request in 0..3 {
+        buffer.push(page.rows.clone(), request).unwrap();
+    }
+    let fetched = buffer.finish().unwrap();
+    let files: Vec<Vec<u8>> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+        .collect();
+    let text: String = files.iter().map(|file| String::from_utf8_lossy(file)).collect();
+    assert!(text.contains(&key().of("p7@example.com")));
+    assert!(!text.contains("@example"), "an address is on disk");
+    assert_eq!(fetched.rows(), 50);
 }
