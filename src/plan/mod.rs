@@ -11,6 +11,7 @@ pub mod forecast;
 mod history;
 mod months;
 mod survey;
+mod trigger;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,6 +20,7 @@ use crate::stream::{Shape, Stream, Window, days, floor_day, next_day};
 
 pub use months::Months;
 pub use survey::{Parts, Rest, Scarce, Stretch};
+pub use trigger::{Trigger, time_zone};
 
 /// Nothing younger than this is read where a range can be asked for: rows of the last moment may still be on their way in.
 pub const SETTLING: SignedDuration = SignedDuration::from_secs(60);
