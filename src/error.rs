@@ -46,6 +46,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    others: Vec<String>,
 }
 
 impl Error {
@@ -55,6 +56,7 @@ impl Error {
             kind,
             message: message.into(),
             source: None,
+            others: Vec::new(),
         }
     }
 
@@ -84,6 +86,12 @@ impl Error {
         self
     }
 
+    /// More of the same kind that is wrong, found in the same look: each is a line of its own.
+    pub fn and(mut self, others: impl IntoIterator<Item = String>) -> Self {
+        self.others.extend(others);
+        self
+    }
+
     /// Who has to act.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -103,6 +111,12 @@ impl Error {
             cause = error.source();
         }
         text.replace('\n', " ")
+    }
+
+    /// What there is to tell: the chain, and a line for each other thing that is wrong.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let others = self.others.iter().map(|other| other.replace('\n', " "));
+        std::iter::once(self.chain()).chain(others)
     }
 }
 
@@ -140,5 +154,12 @@ mod tests {
         let error = Error::storage("cannot write part-0.parquet").caused_by(inner);
         assert_eq!(error.chain(), "cannot write part-0.parquet: disk on fire");
         assert_eq!(error.kind().exit_code(), 6);
+    }
+
+    #[test]
+    fn what_else_is_wrong_has_lines_of_its_own() {
+        let cause = std::io::Error::other("why");
+        let error = Error::input("a").caused_by(cause).and(["b\nc".to_owned()]);
+        assert_eq!(error.lines().collect::<Vec<_>>(), ["a: why", "b c"]);
     }
 }

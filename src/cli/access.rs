@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::source::{Base, Region, SourceSettings, Token, parse_api_url};
 
 /// The flags of every command that asks Customer.io.
-#[derive(Debug, Clone, ClapArgs)]
+#[derive(Debug, Default, Clone, ClapArgs)]
 pub struct AccessArgs {
     /// A file that holds the App API key, instead of CIO_TOKEN
     #[arg(long, value_name = "FILE")]

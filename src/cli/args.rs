@@ -6,6 +6,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::access::AccessArgs;
+use super::config::ConfigVerb;
 use super::place::PlaceArgs;
 use super::what::WhatArgs;
 
@@ -87,6 +88,9 @@ pub enum Verb {
     /// Ready-to-paste statements that create a view for each table
     #[command(after_help = SQL_HELP)]
     Sql(SqlArgs),
+    /// The config file: write one, check one, print its schema
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// A simulated Customer.io workspace as a server on 127.0.0.1
     Sandbox(SandboxArgs),
     /// Prints the completion script of a shell

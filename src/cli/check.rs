@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::args::CheckArgs;
-use super::config::Config;
 use super::settings::Environment;
 use super::signals::on_signal;
 use super::what::streams;
@@ -32,7 +31,7 @@ const RATE: f64 = 10.0;
 /// # Errors
 /// Input, before anything is sent.
 pub async fn run(args: CheckArgs) -> Result<u8> {
-    let config = Config::read_or_default(args.place.config.as_deref())?;
+    let config = args.place.config.read()?;
     let access = access(args.access.source(&config, &Environment::read(), RATE)?)?;
     let settings = CheckSettings {
         run: uuid::Uuid::now_v7().to_string().parse::<RunId>()?,

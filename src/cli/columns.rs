@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use toml::Spanned;
+
 use super::config::{ColumnsConfig, Config};
 use super::settings::{Environment, HASH_KEY};
 use crate::error::{Error, Result};
@@ -23,7 +25,7 @@ impl<'a> Rules<'a> {
     /// # Errors
     /// Input, when a rule for all streams fits none, or something is to be hashed and there is no key.
     pub fn new(config: &'a Config, environment: &Environment, catalog: &Catalog) -> Result<Self> {
-        fits_somewhere(&config.columns, catalog)?;
+        fits_somewhere(config, catalog)?;
         let hashes = |columns: &ColumnsConfig| !columns.hash.is_empty();
         let wanted = hashes(&config.columns) || config.streams.values().any(|said| hashes(&said.columns));
         let key = match environment.get(HASH_KEY).filter(|_| wanted) {
@@ -64,9 +66,24 @@ impl<'a> Rules<'a> {
             return Ok((Arc::clone(stream), rules));
         }
         let key = self.key.as_ref();
-        let treated = Arc::new(stream.under(&rules, key)?);
+        let treated = stream.under(&rules, key).map_err(|error| self.placed(error, own))?;
+        let treated = Arc::new(treated);
         let key = key.filter(|_| !rules.hash.is_empty()).map(KeyedHash::fingerprint);
         Ok((treated, ColumnRules { key, ..rules }))
+    }
+
+    /// `error` at the place of the path that it names.
+    fn placed(&self, error: Error, own: Option<&ColumnsConfig>) -> Error {
+        let message = error.to_string();
+        let named = own
+            .into_iter()
+            .chain([&self.config.columns])
+            .flat_map(ColumnsConfig::paths);
+        let mut named = named.filter(|path| message.contains(&format!("{:?}", path.get_ref())));
+        match named.next() {
+            Some(path) => self.config.fault(path.span(), &message),
+            None => error,
+        }
     }
 
     /// Who has rules wants a lake without addresses, most likely, and each stream has them under another name.
@@ -75,7 +92,7 @@ impl<'a> Rules<'a> {
         let own = self.config.streams.values().map(|said| &said.columns);
         let any = own
             .chain([&self.config.columns])
-            .any(|columns| *columns != ColumnsConfig::default());
+            .any(|columns| columns.paths().next().is_some());
         if any && !left.is_empty() {
             let left = left.join(", ");
             tracing::warn!(
@@ -87,21 +104,23 @@ impl<'a> Rules<'a> {
 }
 
 /// Those of the paths for `all` streams that this one has, and its `own`; sorted, each once.
-fn paths(stream: &Stream, all: &[String], own: Option<&Vec<String>>) -> Vec<String> {
-    let had = all.iter().filter(|path| stream.has_path(path));
-    let paths: BTreeSet<&String> = had.chain(own.into_iter().flatten()).collect();
+fn paths(stream: &Stream, all: &[Spanned<String>], own: Option<&Vec<Spanned<String>>>) -> Vec<String> {
+    let had = all.iter().filter(|path| stream.has_path(path.get_ref()));
+    let paths: BTreeSet<&String> = had.chain(own.into_iter().flatten()).map(Spanned::get_ref).collect();
     paths.into_iter().cloned().collect()
 }
 
-fn fits_somewhere(columns: &ColumnsConfig, catalog: &Catalog) -> Result<()> {
-    for path in columns.exclude.iter().chain(&columns.hash) {
+fn fits_somewhere(config: &Config, catalog: &Catalog) -> Result<()> {
+    for path in config.columns.paths() {
+        let (at, path) = (path.span(), path.get_ref());
         if catalog.streams().iter().any(|stream| stream.has_path(path)) {
             continue;
         }
-        return Err(Error::input(format!(
+        let what = format!(
             "no stream has the column {path:?} that `columns` names{}",
             nearest(path, catalog)
-        )));
+        );
+        return Err(config.fault(at, &what));
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ mod streams;
 mod summary;
 mod verify;
 mod what;
+mod wrap;
 
 use std::process::ExitCode;
 
@@ -45,7 +46,9 @@ pub fn run() -> ExitCode {
     match act(args) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            out::tell(&format!("error: {}\n", error.chain()));
+            for line in error.lines() {
+                out::tell(&format!("error: {line}\n"));
+            }
             ExitCode::from(error.kind().exit_code())
         }
     }
@@ -76,6 +79,7 @@ fn act(args: Args) -> Result<u8> {
         Verb::Sql(flags) => wait(Box::pin(sql::run(flags))),
         Verb::Sandbox(flags) => serve(Box::pin(sandbox::run(flags))),
         Verb::Streams(flags) => streams::run(&flags),
+        Verb::Config(verb) => config::run(&verb),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "cio2parquet", &mut script);

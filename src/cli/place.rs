@@ -1,10 +1,8 @@
 //! Where the lake is: `--to`, or the config file; and what else its store needs to know.
 
-use std::path::PathBuf;
-
 use clap::Args as ClapArgs;
 
-use super::config::Config;
+use super::config::{Config, ConfigArgs};
 use super::settings::PATIENCE;
 use crate::error::{Error, Result};
 use crate::storage::{Destination, Storage};
@@ -18,9 +16,9 @@ pub struct PlaceArgs {
     /// Where the lake is: a folder, or a file://, s3://, gs:// or az:// URL
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
-    /// A config file
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// The config file.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 impl PlaceArgs {
@@ -29,7 +27,7 @@ impl PlaceArgs {
     /// # Errors
     /// Input, when neither names a lake, or the file cannot be used.
     pub fn destination(&self) -> Result<Destination> {
-        let config = Config::read_or_default(self.config.as_deref())?;
+        let config = self.config.read()?;
         destination(self.to.as_deref(), &config)
     }
 
@@ -53,10 +51,10 @@ pub fn destination(to: Option<&str>, config: &Config) -> Result<Destination> {
     })?;
     let storage = &config.storage;
     Ok(Destination {
-        endpoint: storage.endpoint.clone(),
-        region: storage.region.clone(),
+        endpoint: storage.endpoint.as_deref().map(str::to_owned),
+        region: storage.region.as_deref().map(str::to_owned),
         path_style: storage.path_style,
-        profile: storage.profile.clone(),
+        profile: storage.profile.as_deref().map(str::to_owned),
         environment: Destination::variables(),
         patience: PATIENCE,
         ..Destination::new(to)

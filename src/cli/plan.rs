@@ -13,6 +13,7 @@ use super::settings::Environment;
 use super::signals::on_signal;
 use super::span::{long, short};
 use super::what::What;
+use super::wrap::wrap;
 use crate::error::{Error, Result};
 use crate::plan::forecast::Basis;
 use crate::run::{ForecastReport, ForecastSettings, Stop, StreamForecast, forecast};
@@ -22,9 +23,6 @@ use crate::stream::day_of;
 
 /// Who plans wants to know within a minute whether Customer.io answers.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Columns of a terminal that nobody has widened.
-const WIDTH: usize = 80;
 
 /// Asks how much there is and prints what an export would ask for.
 ///
@@ -85,7 +83,7 @@ fn text(report: &ForecastReport) -> String {
         about(&mut out, stream);
     }
     out.push('\n');
-    wrap(&mut out, "", &total(report));
+    wrap(&mut out, "", "  ", &total(report));
     out
 }
 
@@ -130,7 +128,7 @@ fn about(out: &mut String, stream: &StreamForecast) {
     }
     let _ = writeln!(out, "\n{}", stream.stream);
     for line in lines {
-        wrap(out, "  ", &line);
+        wrap(out, "  ", "    ", &line);
     }
 }
 
@@ -155,22 +153,6 @@ fn counted(count: u64, word: &str) -> String {
     format!("{count} {word}{plural}")
 }
 
-/// `text` in lines that a terminal holds, `indent` to the right, and what is carried over a little more.
-fn wrap(out: &mut String, indent: &str, text: &str) {
-    let mut line = indent.to_owned();
-    for word in text.split(' ') {
-        let begins = line.trim().is_empty();
-        if !begins && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            let _ = writeln!(out, "{line}");
-            line = format!("{indent}  {word}");
-        } else {
-            line.push_str(if begins { "" } else { " " });
-            line.push_str(word);
-        }
-    }
-    let _ = writeln!(out, "{line}");
-}
-
 fn total(report: &ForecastReport) -> String {
     let requests = counted(report.requests, "request");
     let time = match report.seconds {
@@ -184,29 +166,5 @@ fn total(report: &ForecastReport) -> String {
     match report.unknown.as_slice() {
         [] => time,
         unknown => format!("{time}; not counted: {}", unknown.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_sentence_is_wrapped_and_a_long_word_stays_whole() {
-        let mut out = String::new();
-        wrap(
-            &mut out,
-            "  ",
-            &format!("{} {}", "word ".repeat(30).trim(), "x".repeat(100)),
-        );
-        let lines: Vec<&str> = out.lines().collect();
-        assert!(lines[0].starts_with("  word") && lines[1].starts_with("    word"));
-        assert!(
-            lines
-                .iter()
-                .filter(|line| line.contains("word"))
-                .all(|line| line.chars().count() <= WIDTH)
-        );
-        assert_eq!(lines.last().unwrap().trim(), "x".repeat(100));
     }
 }

@@ -49,6 +49,12 @@ impl Environment {
         Self(set.filter(|(_, value)| !value.trim().is_empty()).collect())
     }
 
+    /// The same, with `value` where `name` is not set.
+    pub(super) fn or(mut self, name: &str, value: &str) -> Self {
+        self.0.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        self
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -105,7 +111,7 @@ impl Settings {
                 take_over: args.take_over,
                 new_table: args.new_table,
                 allow_shrink: args.allow_shrink,
-                description: what.config.description,
+                description: what.config.description.as_deref().map(str::to_owned),
                 commit_every: environment.seconds("CIO2PARQUET_COMMIT_SECONDS", COMMIT_EVERY)?,
                 lease: environment.seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,
             },

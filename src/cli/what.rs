@@ -1,7 +1,6 @@
 //! What is read, from where, into what: the flags that `export` and `plan` share, and what they mean.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
@@ -9,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::access::AccessArgs;
 use super::columns::Rules;
-use super::config::{Config, StreamConfig};
+use super::config::{Config, ConfigArgs, StreamConfig};
 use super::settings::Environment;
 use super::{parse, place};
 use crate::error::{Error, Result};
@@ -21,7 +20,7 @@ use crate::storage::{Destination, layout};
 use crate::stream::{Catalog, ColumnRules, Stream};
 
 /// The flags of every command that is about a run.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 pub struct WhatArgs {
     /// The streams to export; every core stream when none is named
     #[arg(value_name = "STREAM")]
@@ -53,9 +52,9 @@ pub struct WhatArgs {
     /// Another name for a stream's table
     #[arg(long, value_name = "STREAM=NAME")]
     pub table: Vec<String>,
-    /// A config file
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// The config file.
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// The run's idea of now, for replays and tests
     #[arg(long, value_name = "INSTANT")]
     pub now: Option<String>,
@@ -82,7 +81,7 @@ impl What {
     /// # Errors
     /// Input, naming the flag, variable or file and the remedy.
     pub fn resolve(args: &WhatArgs, environment: &Environment, clock: Timestamp) -> Result<Self> {
-        let config = Config::read_or_default(args.config.as_deref())?;
+        let config = args.config.read()?;
         let now = args
             .now
             .as_deref()
@@ -115,7 +114,11 @@ pub fn streams(named: &[String], config: &Config, catalog: &Catalog) -> Result<V
     Ok(catalog.streams().iter().filter(wanted).cloned().collect())
 }
 
-fn jobs(args: &WhatArgs, config: &Config, environment: &Environment, now: Timestamp) -> Result<Vec<Job>> {
+/// What `args`, else the config file, say of each stream.
+///
+/// # Errors
+/// Input, naming the flag or key and the remedy.
+pub fn jobs(args: &WhatArgs, config: &Config, environment: &Environment, now: Timestamp) -> Result<Vec<Job>> {
     let catalog = Catalog::load()?;
     let rules = Rules::new(config, environment, &catalog)?;
     let streams = streams(&args.streams, config, &catalog)?;
@@ -163,12 +166,11 @@ fn job(
     let lookback = args.lookback.as_deref().or(said.lookback.as_deref());
     let lookback = lookback.map(|text| parse::span("--lookback", text)).transpose()?;
     let lookback = lookback.map(|span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX));
-    let name = table.or(said.table.as_ref()).unwrap_or(&stream.stream);
-    let prefix = args
-        .prefix
-        .as_ref()
-        .or(config.prefix.as_ref())
-        .map_or("", String::as_str);
+    let name = table
+        .map(String::as_str)
+        .or(said.table.as_deref())
+        .unwrap_or(&stream.stream);
+    let prefix = args.prefix.as_deref().or(config.prefix.as_deref()).unwrap_or("");
     let table = format!("{prefix}{name}");
     layout::validate_table_name(&table)?;
     Ok(Job {

@@ -56,6 +56,16 @@ impl Destination {
         }
     }
 
+    /// Whether `to` can be a lake's place, and `endpoint` the address of a store; nothing is asked.
+    ///
+    /// # Errors
+    /// Input, for a URL that is neither.
+    pub fn check(&self) -> Result<()> {
+        Place::parse(&self.to)?;
+        let endpoint = self.endpoint.as_deref().map(|text| endpoint("endpoint", text));
+        endpoint.transpose().map(|_| ())
+    }
+
     /// The variables of this process that concern a store; empty ones count as unset.
     pub fn variables() -> BTreeMap<String, String> {
         let concerns = |name: &str| VARIABLES.iter().any(|start| name.starts_with(start));
@@ -219,9 +229,9 @@ pub(super) fn endpoint(setting: &str, text: &str) -> Result<(Url, bool)> {
     }
 }
 
-/// `setting` with the `text` in it, as far as an error may repeat that: before an `@` there may be a password.
+/// `setting` with the `text` in it, as far as an error may repeat that: before an `@` there may be a password, after a `?` a signature.
 fn told(setting: &str, text: &str) -> String {
-    if text.contains('@') {
+    if text.contains(['@', '?']) {
         return setting.to_owned();
     }
     format!("{setting} `{text}`")
@@ -290,6 +300,7 @@ mod tests {
             "az://b//geheim@x",
             "gs://b/../geheim@x",
             "gs://b/geheim@x?a",
+            "az://container/a?sv=1&sig=geheim",
             "file://KEY:geheim@host/x",
         ] {
             let text = Place::parse(to).unwrap_err().chain();

@@ -14,7 +14,8 @@ pub const STAGING: &str = "_staging";
 /// Where `check` puts what it deletes again.
 pub const CHECK: &str = "_check";
 
-const LONGEST_NAME: usize = 128;
+/// How long the name of a table may be.
+pub const LONGEST_NAME: usize = 128;
 const OBJECT: &str = "part-0.parquet";
 
 /// What the path of a stored partition says.
