@@ -165,6 +165,7 @@ fn help_teaches() {
         "--prefix",
         "--table",
         "--config",
+        "--no-config",
         "--now",
         "--take-over",
         "--allow-shrink",

@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod cli;
 mod columns;
+mod config;
 mod conflict;
 mod corpus;
 mod coverage;

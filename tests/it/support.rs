@@ -187,10 +187,12 @@ impl Door {
     }
 }
 
-/// The binary with an environment of its own.
+/// The binary with an environment of its own, and in folders where no config file lies.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cio2parquet"));
     command
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"))
         .env_remove("CIO_TOKEN")
         .env_remove("CIO_REGION")
         .env_remove("CIO_API_URL");
