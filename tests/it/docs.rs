@@ -47,8 +47,8 @@ fn every_key_of_the_config_file_is_explained_on_its_page_and_where_a_file_begins
     assert_eq!(headed.map(str::to_owned).collect::<BTreeSet<_>>(), keys);
 
     let folder = tempfile::tempdir().unwrap();
-    let ran = binary().current_dir(&folder).args(["config", "init"]).status().unwrap();
-    assert!(ran.success());
+    let ran = binary().current_dir(&folder).args(["config", "init"]).output().unwrap();
+    assert!(ran.status.success());
     let text = fs::read_to_string(folder.path().join("cio2parquet.toml")).unwrap();
     let address = concat!(
         "#:schema ",

@@ -60,33 +60,3 @@ fn write(path: &Path) -> Result<()> {
 fn text() -> String {
     schema::directive() + BODY
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::Config;
-    use super::*;
-
-    fn is_example(line: &str) -> bool {
-        line.starts_with('#') && !line.starts_with("# ") && !line.starts_with("#:")
-    }
-
-    #[test]
-    fn every_example_is_valid_by_itself_and_with_all_others() {
-        let text = text();
-        Config::parse(&text, "init.toml").unwrap();
-        let uncomment = |wanted: &dyn Fn(usize) -> bool| -> String {
-            let lines = text.lines().enumerate().map(|(number, line)| {
-                let example = is_example(line) && wanted(number);
-                format!("{}\n", if example { &line[1..] } else { line })
-            });
-            lines.collect()
-        };
-        let examples = text.lines().enumerate().filter(|(_, line)| is_example(line));
-        for (chosen, line) in examples {
-            let error = Config::parse(&uncomment(&|number| number == chosen), "init.toml").err();
-            assert!(error.is_none(), "{line}: {error:?}");
-        }
-        let error = Config::parse(&uncomment(&|_| true), "init.toml").err();
-        assert!(error.is_none(), "{error:?}");
-    }
-}

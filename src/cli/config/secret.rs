@@ -19,7 +19,8 @@ const STORES: [&str; 8] = ["aws", "azure", "google", "gcs", "access", "account",
 pub fn remedy(path: &str, key: &str) -> Option<&'static str> {
     let key = key.to_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| key.contains(sign));
-    if !has(&SIGNS) && !(has(&["sas"]) && path == "storage") {
+    let signature = path == "storage" && has(&["sas"]);
+    if !(signature || has(&SIGNS)) {
         return None;
     }
     Some(if has(&["hash", "salt"]) {

@@ -45,9 +45,12 @@ impl Shape {
                 self.table(path, table, schema);
                 true
             }
-            ("array", DeValue::Array(items)) => items
-                .iter_mut()
-                .fold(true, |fits, item| self.value(path, item, &schema["items"]) && fits),
+            ("array", DeValue::Array(items)) => {
+                let fit = items
+                    .iter_mut()
+                    .filter_map(|item| self.value(path, item, &schema["items"]).then_some(()));
+                fit.count() == items.len()
+            }
             ("string", DeValue::String(text)) => self.choice(path, at, text, schema),
             ("boolean", DeValue::Boolean(_)) => true,
             (kind, other) => {
