@@ -23,9 +23,9 @@ impl<'a> Rules<'a> {
     /// The rules of `config`; the key is in the environment.
     ///
     /// # Errors
-    /// Input, when a rule for all streams fits none, or something is to be hashed and there is no key.
+    /// Input, when a path leads nowhere, or something is to be hashed and there is no key.
     pub fn new(config: &'a Config, environment: &Environment, catalog: &Catalog) -> Result<Self> {
-        fits_somewhere(config, catalog)?;
+        lead_somewhere(config, catalog)?;
         let hashes = |columns: &ColumnsConfig| !columns.hash.is_empty();
         let wanted = hashes(&config.columns) || config.streams.values().any(|said| hashes(&said.columns));
         let key = match environment.get(HASH_KEY).filter(|_| wanted) {
@@ -110,31 +110,44 @@ fn paths(stream: &Stream, all: &[Spanned<String>], own: Option<&Vec<Spanned<Stri
     paths.into_iter().cloned().collect()
 }
 
-fn fits_somewhere(config: &Config, catalog: &Catalog) -> Result<()> {
-    for path in config.columns.paths() {
-        let (at, path) = (path.span(), path.get_ref());
-        if catalog.streams().iter().any(|stream| stream.has_path(path)) {
-            continue;
-        }
-        let what = format!(
-            "no stream has the column {path:?} that `columns` names{}",
-            nearest(path, catalog)
-        );
-        return Err(config.fault(at, &what));
+/// Refuses a path that leads nowhere. It may be no path at all but the key of the hashes, so it is not repeated.
+fn lead_somewhere(config: &Config, catalog: &Catalog) -> Result<()> {
+    check_paths(
+        config,
+        &config.columns,
+        catalog.streams(),
+        "no stream has such a column",
+    )?;
+    for (name, said) in &config.streams {
+        check_paths(
+            config,
+            &said.columns,
+            &[catalog.get(name)?],
+            &format!("{name} has no such column"),
+        )?;
     }
     Ok(())
 }
 
-fn nearest(path: &str, catalog: &Catalog) -> String {
-    let known = catalog.streams().iter().flat_map(|stream| stream.paths());
+fn check_paths(config: &Config, columns: &ColumnsConfig, streams: &[Arc<Stream>], what: &str) -> Result<()> {
+    let lost = |path: &&Spanned<String>| !streams.iter().any(|stream| stream.has_path(path.get_ref()));
+    let Some(lost) = columns.paths().find(lost) else {
+        return Ok(());
+    };
+    let remedy = nearest(lost.get_ref(), streams);
+    Err(config.fault(lost.span(), &format!("{what}; {remedy}")))
+}
+
+fn nearest(path: &str, streams: &[Arc<Stream>]) -> String {
+    let known = streams.iter().flat_map(|stream| stream.paths());
     let likely = known
         .map(|known| (strsim::jaro_winkler(&known, path), known))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match likely {
-        Some((_, known)) => format!("; did you mean {known:?}?"),
+        Some((_, known)) => format!("did you mean {known:?}?"),
         None => {
-            "; `cio2parquet streams STREAM` shows the columns, and what has none is written \"_extra.NAME\"".to_owned()
+            "`cio2parquet streams STREAM` shows the columns, and what has none is written \"_extra.NAME\"".to_owned()
         }
     }
 }

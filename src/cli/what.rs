@@ -159,9 +159,11 @@ fn job(
         )));
     }
     if let Some(from) = since.filter(|from| *from > now) {
-        return Err(Error::input(format!(
-            "--since {from} is after the run's now, {now}; there is nothing to read yet"
-        )));
+        let what = format!("is after the run's now, {now}; there is nothing to read yet");
+        return Err(match (&args.since, &said.since) {
+            (None, Some(text)) => config.fault(text.span(), &format!("\"since\" {what}")),
+            _ => Error::input(format!("--since {from} {what}")),
+        });
     }
     let lookback = args.lookback.as_deref().or(said.lookback.as_deref());
     let lookback = lookback.map(|text| parse::span("--lookback", text)).transpose()?;

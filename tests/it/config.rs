@@ -271,9 +271,14 @@ fn mistakes_that_stand_alone_have_their_place_too() {
             "did you mean \"subject\"?",
         ),
         (
+            "[streams.activities]\nsince = \"2999-01-01\"\n",
+            "2:9: ",
+            "\"since\" is after the run's now",
+        ),
+        (
             "[streams.customers.columns]\nhash = [\"email\", \"subject\"]\n",
             "2:18: ",
-            "subject",
+            "customers has no such column; `cio2parquet streams",
         ),
         (
             "[streams.customers]\ncolumns.exclude = [\"email\", \"cio_id\"]\n",
@@ -335,6 +340,11 @@ fn the_name_of_a_secret_gets_the_place_where_it_belongs() {
         ("[storage]\nsas_token = \"SECRET\"", "AWS_ACCESS_KEY_ID"),
         ("hash_key = \"SECRET\"", "CIO_HASH_KEY"),
         ("[columns]\nhash_key = \"SECRET\"", "CIO_HASH_KEY"),
+        ("columns.hash = [\"SECRET\"]", "no stream has such a column"),
+        (
+            "[streams.customers]\ncolumns.hash = [\"SECRET\"]",
+            "customers has no such column",
+        ),
         ("to = \"s3://AKIA:SECRET@bucket/lake\"", "the store's own variables"),
         ("to = \"s3://AKIA:SEC/SECRET@bucket/lake\"", "write a folder"),
         ("to = \"az://container/lake?sv=1&sig=SECRET\"", "its own variables"),

@@ -120,4 +120,5 @@ def run(binary: Path, *arguments: str, **environment: str) -> Outcome:
 def clean_environment() -> dict[str, str]:
     """The environment without settings that the tests' user may have in it."""
     ours = ("CIO_", "CIO2PARQUET_", "AWS_", "AZURE_", "GOOGLE_", "STORAGE_", "RUST_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"XDG_CONFIG_HOME": str(Path(__file__).parent / "nowhere")}

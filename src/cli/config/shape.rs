@@ -95,6 +95,7 @@ impl Shape {
         self.tell(key.span(), format!("unknown {noun}{named}; {remedy}"))
     }
 
+    /// Whatever is told of does not fit.
     fn tell(&mut self, at: Range<usize>, what: String) -> bool {
         self.mistakes.push(Mistake::new(at, what));
         false
