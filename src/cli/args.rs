@@ -30,7 +30,7 @@ Exit codes:
 
 /// Exports a Customer.io workspace into a partitioned Parquet lake, night after night.
 #[derive(Debug, Parser)]
-#[command(name = "cio2parquet", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "cio2parquet", version = env!("CIO2PARQUET_VERSION"), max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
