@@ -78,6 +78,7 @@ pub enum Verb {
     /// What can be exported; the columns of one stream with types and docs
     Streams(StreamsArgs),
     /// The tables of a lake: rows, partitions, bytes, marks, coverage, last runs
+    #[command(after_help = CATALOG_HELP)]
     Catalog(CatalogArgs),
     /// Every partition against the manifest: size, checksum, rows, schema, order, days, unique keys
     #[command(after_help = VERIFY_HELP)]
@@ -184,9 +185,16 @@ pub struct StreamsArgs {
     pub markdown: bool,
 }
 
+const CATALOG_HELP: &str = "\
+A table of the tables, then each of them: how far it is complete, a cell for each month, what could not be read,
+what was set aside, fields that drift, the last runs. Reads the manifests only, and works beside a run.";
+
 /// `catalog`.
 #[derive(Debug, ClapArgs)]
 pub struct CatalogArgs {
+    /// The tables to show; all of them when none is named
+    #[arg(value_name = "TABLE")]
+    pub tables: Vec<String>,
     /// Which lake.
     #[command(flatten)]
     pub place: PlaceArgs,

@@ -2,10 +2,8 @@
 
 use std::fmt::Write;
 
+use super::wrap::WIDTH;
 use crate::run::{RunReport, StreamReport};
-
-/// Columns of a terminal that nobody has widened.
-const WIDTH: usize = 80;
 
 /// One line a stream, then what went wrong, then how it ended.
 pub fn table(report: &RunReport) -> String {

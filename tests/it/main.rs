@@ -4,6 +4,7 @@
 
 mod adopt;
 mod calls;
+mod catalog;
 mod check;
 mod cli;
 mod columns;
