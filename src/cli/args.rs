@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 /// How much is told, and how.
-#[derive(Debug, Clone, Copy, ClapArgs)]
+#[derive(Debug, Default, Clone, Copy, ClapArgs)]
 pub struct Output {
     /// Only errors on stderr
     #[arg(short, long, global = true, conflicts_with = "verbose")]
@@ -55,8 +55,9 @@ pub struct Output {
 }
 
 /// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
+    #[default]
     Text,
     Json,
 }

@@ -2,13 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::args::{DemoArgs, Output};
 use super::config::Config;
 use super::listen;
+use super::logging;
 use super::out;
 use super::place;
 use super::settings::{COMMIT_EVERY, LEASE};
@@ -49,7 +50,6 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<u8> {
         args.to
     ))?;
     let first = export(&sandbox, &storage, output).await?;
-    tell(&first)?;
     if first.exit_code != 0 {
         sandbox.stop().await;
         return Ok(first.exit_code);
@@ -61,7 +61,6 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<u8> {
         sandbox.now()
     ))?;
     let second = export(&sandbox, &storage, output).await?;
-    tell(&second)?;
     sandbox.stop().await;
     out::line(&format!(
         "\nNext, with DuckDB (pip install duckdb, or the duckdb shell):\n\n{}",
@@ -71,8 +70,9 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<u8> {
     Ok(second.exit_code)
 }
 
-fn tell(report: &RunReport) -> Result<()> {
-    out::print(&summary::table(report))?;
+/// Here the summary is the result, so it stands on stdout.
+fn tell(report: &RunReport, took: Duration) -> Result<()> {
+    out::print(&summary::table(report, took))?;
     report.error.as_ref().map_or(Ok(()), |error| out::line(error))
 }
 
@@ -100,6 +100,8 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
         commit_every: COMMIT_EVERY,
         lease: LEASE,
     };
+    let began = Instant::now();
+    let _of_run = logging::of_run(&settings.run);
     let listening = listen::listener(&settings, UNLIMITED, output);
     let report = crate::run::run(
         settings,
@@ -110,6 +112,7 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
     )
     .await;
     listening.end();
+    tell(&report, began.elapsed())?;
     Ok(report)
 }
 

@@ -1,18 +1,19 @@
 //! `export`: the main job.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::args::{ExportArgs, Output};
+use super::args::{ExportArgs, LogFormat, Output};
 use super::listen;
+use super::logging;
 use super::out;
 use super::settings::{Environment, Settings};
 use super::signals::on_signal;
 use super::summary;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::run::{RunReport, Stop, StopReason};
 use crate::source::Source;
 use crate::storage::{RunId, Storage};
@@ -24,36 +25,44 @@ use crate::storage::{RunId, Storage};
 pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
     let clock = Timestamp::now();
     let id = uuid::Uuid::now_v7().to_string().parse::<RunId>()?;
+    let began = Instant::now();
+    let _of_run = logging::of_run(&id);
     let stop = Stop::default();
     let signals = AbortOnDropHandle::new(tokio::spawn(on_signal(stop.clone())));
-    let outcome = prepare(&args, &id, clock).await;
-    let json = args.report.is_some();
-    let report = match outcome {
+    let report = match prepare(&args, &id, clock).await {
         Ok((settings, source, storage)) => export(settings, source, storage, stop, output).await,
         // A mistake in the settings has no run to report on.
-        Err(error) if !json || error.kind().exit_code() == 2 => return Err(error),
+        Err(error) if error.kind() == ErrorKind::Input => return Err(error),
         Err(error) => RunReport::ended_early(id, clock, Vec::new(), &error),
     };
     drop(signals);
-    if let Some(error) = &report.error {
-        out::tell(&format!("error: {error}\n"));
-    }
-    if report.error.is_none() && (json || output.quiet) {
-        for (stream, error) in report
-            .streams
-            .iter()
-            .filter_map(|stream| Some((&stream.stream, stream.error.as_ref()?)))
-        {
-            out::tell(&format!("error: {stream}: {error}\n"));
-        }
-    }
+    tell(&report, began.elapsed(), args.report.is_some(), output);
     // A mistake in the settings that only the lake could show has no report either.
-    if json && report.exit_code != 2 {
+    if args.report.is_some() && report.exit_code != ErrorKind::Input.exit_code() {
         out::line(&to_json(&report)?)?;
-    } else if !output.quiet && report.error.is_none() {
-        out::tell(&summary::table(&report));
     }
     Ok(report.exit_code)
+}
+
+/// What became of the run, on stderr: in a table with what went wrong, or the latter only where a report or nothing is wanted.
+fn tell(report: &RunReport, took: Duration, reports: bool, output: Output) {
+    let json = output.log_format == LogFormat::Json;
+    if let Some(error) = &report.error {
+        out::error(None, error);
+    } else if reports || output.quiet || json {
+        let errors = report
+            .streams
+            .iter()
+            .filter_map(|stream| Some((stream, stream.error.as_ref()?)));
+        for (stream, error) in errors {
+            out::error(Some(&stream.stream), error);
+        }
+    } else {
+        out::tell(&summary::table(report, took));
+    }
+    if json {
+        summary::log(report, took);
+    }
 }
 
 async fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<(Settings, Source, Storage)> {

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::args::{LogFormat, Output};
 use super::lanes::Lanes;
 use super::out;
-use crate::run::{Listener, RunEvent, RunSettings};
+use crate::run::{Listener, RunEvent, RunSettings, StreamReport};
 
 /// How often a plain line about progress is written, per stream.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -39,10 +39,9 @@ pub fn listener(settings: &RunSettings, rate: f64, output: Output) -> Listening 
         return plain(Arc::new(|_| ()));
     }
     if output.log_format == LogFormat::Json {
-        let run = settings.run.to_string();
-        return plain(Arc::new(move |event| log(&run, &event)));
+        return plain(Arc::new(|event| log(&event)));
     }
-    if std::io::stderr().is_terminal() && output.verbose == 0 {
+    if output.verbose == 0 && draws() {
         return bars(settings, rate);
     }
     let lanes = Mutex::new(Lanes::new(rate));
@@ -80,23 +79,42 @@ fn line(lanes: &mut Lanes, event: &RunEvent) -> Option<String> {
     }
 }
 
-fn log(run: &str, event: &RunEvent) {
+fn log(event: &RunEvent) {
     match event {
-        RunEvent::Started { stream, units } => tracing::info!(run, stream, ?units, "started"),
-        RunEvent::Expected { stream, requests } => tracing::info!(run, stream, requests, "expected"),
-        RunEvent::Page { stream, rows, requests } => tracing::debug!(run, stream, rows, requests, "page"),
-        RunEvent::Committed { stream, what, .. } => tracing::info!(run, stream, what, "committed"),
-        RunEvent::Notice { stream, text } => tracing::info!(run, stream, text, "notice"),
-        RunEvent::Ended(report) => {
-            tracing::info!(
-                run,
-                stream = report.stream,
-                status = report.status.name(),
-                rows = report.rows.fetched,
-                "ended"
-            );
+        RunEvent::Started { stream, units } => tracing::info!(name: "started", stream, days = units),
+        RunEvent::Expected { stream, requests } => tracing::info!(name: "expected", stream, requests),
+        RunEvent::Page { stream, rows, requests } => tracing::debug!(name: "page", stream, rows, requests),
+        RunEvent::Committed { stream, what, units } => {
+            tracing::info!(name: "committed", stream, days = units, message = what.as_str());
         }
+        RunEvent::Notice { stream, text } => tracing::info!(name: "notice", stream, message = text.as_str()),
+        RunEvent::Ended(report) => ended(report),
     }
+}
+
+fn ended(report: &StreamReport) {
+    tracing::info!(
+        name: "ended",
+        stream = report.stream,
+        table = report.table,
+        sync = report.sync.to_string(),
+        status = report.status.name(),
+        fetched = report.rows.fetched,
+        new = report.rows.new,
+        changed = report.rows.changed,
+        unchanged = report.rows.unchanged,
+        removed = report.rows.removed,
+        rejected = report.rows.rejected,
+        requests = report.requests,
+        retries = report.retries,
+        mark = report.mark.map(|mark| mark.to_string())
+    );
+}
+
+/// Whether stderr is a terminal that lines may be drawn on again and again.
+fn draws() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// One line a stream.

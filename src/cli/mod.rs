@@ -10,6 +10,7 @@ mod demo;
 mod export;
 mod lanes;
 mod listen;
+mod log_line;
 mod logging;
 mod out;
 mod parse;
@@ -27,13 +28,14 @@ mod verify;
 mod what;
 mod wrap;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use crate::crash;
 use crate::error::{Error, Result};
-use args::{Args, Verb};
+use args::{Args, LogFormat, Output, Verb};
 
 pub use streams::markdown as streams_markdown;
 
@@ -47,7 +49,7 @@ pub fn run() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             for line in error.lines() {
-                out::tell(&format!("error: {line}\n"));
+                out::error(None, &line);
             }
             ExitCode::from(error.kind().exit_code())
         }
@@ -56,13 +58,32 @@ pub fn run() -> ExitCode {
 
 /// Help and version go to stdout with 0, mistakes to stderr with 2.
 fn usage(error: &clap::Error) -> ExitCode {
-    // There is nobody left to tell when the terminal is gone.
-    let _ = error.print();
+    if error.use_stderr() && logs_json(std::env::args_os()) {
+        logging::start(Output {
+            log_format: LogFormat::Json,
+            ..Output::default()
+        });
+        let text = error.render().to_string();
+        let words: Vec<&str> = text.trim_start_matches("error: ").split_whitespace().collect();
+        out::error(None, &words.join(" "));
+    } else {
+        // There is nobody left to tell when the terminal is gone.
+        let _ = error.print();
+    }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
+/// Whether a command line that cannot be understood asks for log lines in JSON.
+fn logs_json(args: impl Iterator<Item = OsString>) -> bool {
+    let args: Vec<OsString> = args.collect();
+    args.iter().any(|arg| arg == "--log-format=json")
+        || args
+            .windows(2)
+            .any(|pair| pair[0] == "--log-format" && pair[1] == "json")
+}
+
 fn act(args: Args) -> Result<u8> {
-    logging::start(&args.output);
+    logging::start(args.output);
     if let Ok(plan) = std::env::var(crash::VARIABLE) {
         crash::arm(&plan)?;
     }

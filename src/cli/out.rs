@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 
+use super::logging;
 use crate::error::{Error, Result};
 
 /// Writes `text` as it is.
@@ -26,7 +27,30 @@ pub fn line(text: &str) -> Result<()> {
     print(&format!("{text}\n"))
 }
 
-/// Writes `text` on stderr as it is. A log that cannot be written must not end what it tells of.
+/// Tells a person something on stderr, unless only errors are wanted; the event `notice` where lines are JSON.
 pub fn tell(text: &str) {
+    match (logging::is_quiet(), logging::is_json()) {
+        (true, _) => {}
+        (false, true) => tracing::info!(name: "notice", message = text.trim()),
+        (false, false) => write(text),
+    }
+}
+
+/// Tells on stderr why something did not work, and of which stream where it is one; the event `error` where lines are JSON.
+pub fn error(stream: Option<&str>, text: &str) {
+    match (logging::is_json(), stream) {
+        (true, _) => tracing::error!(name: "error", stream, message = text),
+        (false, Some(stream)) => write(&format!("error: {stream}: {text}\n")),
+        (false, None) => write(&format!("error: {text}\n")),
+    }
+}
+
+/// Writes one line of the log.
+pub(super) fn log(line: &str) {
+    write(&format!("{line}\n"));
+}
+
+/// A log that cannot be written must not end what it tells of.
+fn write(text: &str) {
     let _ = stderr().lock().write_all(text.as_bytes());
 }

@@ -1,8 +1,8 @@
 //! `rename`: a table of the lake gets another name.
 
 use super::args::RenameArgs;
-use super::out;
 use super::settings::{Environment, LEASE};
+use super::{logging, out};
 use crate::error::{Error, Result};
 use crate::manifest::ClaimOptions;
 use crate::run::{RenameSettings, rename};
@@ -31,6 +31,7 @@ pub async fn run(args: RenameArgs) -> Result<u8> {
             ..ClaimOptions::default()
         },
     };
+    let _of_run = logging::of_run(&settings.run);
     let storage = args.place.open().await?;
     let renamed = rename(&storage, from, to, &settings).await?;
     out::print(&format!(

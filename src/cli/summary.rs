@@ -1,12 +1,14 @@
-//! The table at the end of a run, 80 columns wide.
+//! The end of a run: a table 80 columns wide, or an event.
 
 use std::fmt::Write;
+use std::time::Duration;
 
+use super::span;
 use super::wrap::WIDTH;
 use crate::run::{RunReport, StreamReport};
 
-/// One line a stream, then what went wrong, then how it ended.
-pub fn table(report: &RunReport) -> String {
+/// One line a stream, then what went wrong, which run it was, and how it ended.
+pub fn table(report: &RunReport, took: Duration) -> String {
     let mut out = format!(
         "\n{:<29} {:>9} {:>9} {:>8} {:>7} {:>5}  {}\n",
         "stream", "fetched", "new", "changed", "removed", "reqs", "status"
@@ -33,8 +35,29 @@ pub fn table(report: &RunReport) -> String {
     {
         let _ = writeln!(out, "\n{stream}: {error}");
     }
-    let _ = writeln!(out, "\n{} (exit code {})", ending(report.exit_code), report.exit_code);
+    let _ = writeln!(out, "\nrun {} took {}", report.run, span::long(took.as_secs_f64()));
+    let _ = writeln!(out, "{} (exit code {})", ending(report.exit_code), report.exit_code);
     out
+}
+
+/// The same as the event `summary`; each stream was told by its own event.
+pub fn log(report: &RunReport, took: Duration) {
+    let sum = |count: fn(&StreamReport) -> u64| report.streams.iter().map(count).sum::<u64>();
+    tracing::info!(
+        name: "summary",
+        exit_code = report.exit_code,
+        seconds = took.as_secs_f64(),
+        streams = report.streams.len(),
+        fetched = sum(|stream| stream.rows.fetched),
+        new = sum(|stream| stream.rows.new),
+        changed = sum(|stream| stream.rows.changed),
+        unchanged = sum(|stream| stream.rows.unchanged),
+        removed = sum(|stream| stream.rows.removed),
+        rejected = sum(|stream| stream.rows.rejected),
+        requests = sum(|stream| stream.requests),
+        retries = sum(|stream| stream.retries),
+        message = ending(report.exit_code)
+    );
 }
 
 /// The fields that went into `_extra`, as many as fit on a line each.

@@ -102,7 +102,7 @@ impl<'a> Call<'a> {
             let request = request.describe();
             tracing::warn!(request, %trouble, wait_ms, "the server asks for a longer wait than there is patience for");
         }
-        tracing::warn!(request = %request.describe(), %trouble, tries, wait_ms, "asking again");
+        tracing::warn!(name: "retry", request = %request.describe(), %trouble, tries, wait_ms, "asking again");
         sleep(wait).await;
         Ok(())
     }

@@ -113,7 +113,7 @@ impl Inner {
             _ => 0,
         };
         let ms = started.elapsed().as_millis() as u64;
-        tracing::debug!(request = %request.describe(), status = status.as_u16(), ms, bytes, "answered");
+        tracing::debug!(name: "request", request = %request.describe(), status = status.as_u16(), ms, bytes, "answered");
         answer
     }
 

@@ -17,6 +17,7 @@ mod export;
 mod failing_store;
 mod faults;
 mod full_table;
+mod logs;
 mod moving;
 mod parts;
 mod plan;
@@ -29,6 +30,7 @@ mod set_aside;
 mod sql;
 mod storm;
 mod support;
+mod terminal;
 #[path = "../../src/storage/unreliable.rs"]
 #[expect(dead_code, reason = "the unit tests use the rest of it")]
 mod unreliable;
