@@ -21,6 +21,14 @@ Examples:
   cio2parquet export transactional_message_details --to ./lake --since 2y
       two years of deliveries; what the lake holds already is not read again
 
+Environment:
+  CIO_TOKEN      the App API key; it has no flag, for a command line is visible to everyone
+  CIO_REGION     us or eu
+  CIO_API_URL    another address of the API
+  CIO_HASH_KEY   the key of the hashes of columns.hash in a config file
+  NO_COLOR       no colour and no progress lines, on a terminal too; so does TERM=dumb
+  A store takes its keys from its own variables (AWS_..., GOOGLE_..., AZURE_...): docs/stores tells which.
+
 Exit codes:
   0 complete · 1 unexpected · 2 settings or input · 3 key refused
   4 forbidden (every stream) · 5 API failed · 6 storage failed
@@ -100,6 +108,8 @@ pub enum Verb {
         /// bash, elvish, fish, powershell or zsh
         shell: Shell,
     },
+    /// Prints the manual page, or writes that of every command into a folder
+    Man(ManArgs),
 }
 
 const EXPORT_HELP: &str = "\
@@ -331,4 +341,15 @@ pub struct SandboxArgs {
     /// A JSON object of behaviour switches, as POST /_sandbox/behaviour takes
     #[arg(long, value_name = "JSON")]
     pub behaviour: Option<String>,
+}
+
+/// `man`.
+#[derive(Debug, ClapArgs)]
+pub struct ManArgs {
+    /// Write a page for each command into this folder: cio2parquet.1, cio2parquet-export.1, ...
+    #[arg(long, value_name = "DIR", conflicts_with = "markdown")]
+    pub dir: Option<PathBuf>,
+    /// Print every command as Markdown, as in docs/commands.md
+    #[arg(long)]
+    pub markdown: bool,
 }

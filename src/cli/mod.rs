@@ -12,6 +12,7 @@ mod lanes;
 mod listen;
 mod log_line;
 mod logging;
+mod man;
 mod out;
 mod parse;
 mod place;
@@ -106,6 +107,7 @@ fn act(args: Args) -> Result<u8> {
             clap_complete::generate(shell, &mut Args::command(), "cio2parquet", &mut script);
             out::print(&String::from_utf8_lossy(&script)).map(|()| 0)
         }
+        Verb::Man(flags) => man::run(&flags, Args::command()),
     }
 }
 

@@ -18,6 +18,7 @@ mod failing_store;
 mod faults;
 mod full_table;
 mod logs;
+mod man;
 mod moving;
 mod parts;
 mod plan;
