@@ -13,6 +13,7 @@ mod conflict;
 mod corpus;
 mod coverage;
 mod docs;
+mod exit_codes;
 mod export;
 mod failing_store;
 mod faults;
