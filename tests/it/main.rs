@@ -21,6 +21,7 @@ mod full_table;
 mod logs;
 mod man;
 mod moving;
+mod packaging;
 mod parts;
 mod plan;
 mod properties;
