@@ -7,9 +7,11 @@ mod text;
 use jiff::Timestamp;
 
 use super::args::CatalogArgs;
-use super::out;
+use super::config::Config;
+use super::{out, place};
 use crate::error::{Error, Result};
 use crate::manifest::{Version, newest, tables};
+use crate::plan::Trigger;
 use crate::storage::Storage;
 
 /// Prints the tables of the lake.
@@ -17,9 +19,11 @@ use crate::storage::Storage;
 /// # Errors
 /// Input, for a table that the lake does not hold; Storage, when it cannot be read.
 pub async fn run(args: CatalogArgs) -> Result<u8> {
-    let storage = args.place.open().await?;
+    let config = args.place.config.read()?;
+    let to = args.place.to.as_deref();
+    let storage = Storage::open_existing(&place::destination(to, &config)?).await?;
     let versions = read(&storage, &args.tables).await?;
-    let next = None::<Timestamp>;
+    let next = next_trigger(&config, to, Timestamp::now())?;
     if args.json {
         let entries = entry::entries(&versions, next);
         let text = serde_json::to_string_pretty(&entries);
@@ -45,6 +49,16 @@ async fn read(storage: &Storage, named: &[String]) -> Result<Vec<Version>> {
         versions.extend(newest(storage, table).await?);
     }
     Ok(versions)
+}
+
+/// When a schedule makes the next run after `now`; a file that is about another lake than `to` knows nothing of it.
+fn next_trigger(config: &Config, to: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
+    if to.zip(config.to.as_deref()).is_some_and(|(asked, said)| asked != said) {
+        return Ok(None);
+    }
+    let zone = config.timezone.as_deref().unwrap_or("UTC");
+    let trigger = config.trigger.as_deref().map(|text| Trigger::parse(text, zone));
+    Ok(trigger.transpose()?.and_then(|trigger| trigger.next(now)))
 }
 
 fn unknown(storage: &Storage, name: &str, there: &[String]) -> Error {

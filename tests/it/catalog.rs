@@ -214,6 +214,25 @@ fn the_page_names_the_fields_that_are_printed() {
 }
 
 #[test]
+fn a_config_file_with_a_trigger_tells_the_next_run_of_its_lake() {
+    let lake = lake(&[people()]);
+    let config = lake.path().join("nightly.toml");
+    let told = |to: &Path| {
+        let text = format!("to = {:?}\ntrigger = \"0 3 * * *\"\n", to.to_str().unwrap());
+        fs::write(&config, text).unwrap();
+        let more = ["--json", "--config", config.to_str().unwrap()];
+        let tables: Value = serde_json::from_str(&catalog(lake.path(), &more).stdout).unwrap();
+        tables[0]["next_trigger"].clone()
+    };
+    assert_eq!(told(Path::new("/another/lake")), Value::Null);
+    let next = told(lake.path());
+    let next = next.as_str().unwrap();
+    assert!(next.ends_with("T03:00:00Z") && at(next) > Timestamp::now(), "{next}");
+    let text = catalog(lake.path(), &["--config", config.to_str().unwrap()]).stdout;
+    assert!(text.contains(&format!("\nthe next run is due at {next}\n")), "{text}");
+}
+
+#[test]
 fn an_export_shows_its_months_days_and_run() {
     let door = Door::open(small());
     let report = door.export(&["--since", "60d"]).expect(0);
