@@ -71,19 +71,21 @@ impl Trigger {
             .split_whitespace()
             .take(2)
             .any(|field| field.starts_with('*'));
-        let trigger = Self {
+        if cron
+            .find_next_occurrence(&DateTime::UNIX_EPOCH.naive_utc(), true)
+            .is_err()
+        {
+            return Err(refused(
+                "no day is ever like that; look at its day and month, or write for example \"0 3 1 * *\" for the first of each month".to_owned(),
+            ));
+        }
+        Ok(Self {
             text: text.trim().to_owned(),
             cron,
             zone: time_zone(zone)?,
             zone_name: zone.to_owned(),
             follows_wall,
-        };
-        if trigger.next(Timestamp::UNIX_EPOCH).is_none() {
-            return Err(refused(
-                "no day is ever like that; look at its day and month, or write for example \"0 3 1 * *\" for the first of each month".to_owned(),
-            ));
-        }
-        Ok(trigger)
+        })
     }
 
     /// The first instant of the trigger after `after`.
@@ -110,6 +112,12 @@ impl Trigger {
             }
             stretch = self.stretch(stretch.from.checked_sub(SignedDuration::from_nanos(1)).ok()?);
         }
+    }
+
+    /// What a clock of the trigger's time zone shows at `instant`.
+    pub fn local(&self, instant: Timestamp) -> String {
+        let local = instant.to_zoned_datetime(self.zone.clone());
+        local.strftime("%Y-%m-%d %H:%M%:z").to_string()
     }
 
     /// The first or last instant of the trigger in `stretch`, not before `from`, before `to`.
@@ -413,6 +421,15 @@ mod tests {
         assert_eq!(found, ["21 00:00+00:00", "22 00:00+00:00"]);
         let found = between("0 0 29 FEB *", "UTC", "2026-11-20T00:00:00Z", "2033-01-01T00:00:00Z");
         assert_eq!(found, ["29 00:00+00:00", "29 00:00+00:00"]);
+        let found = between("0 3 L * *", "UTC", "2026-11-20T00:00:00Z", "2027-01-01T00:00:00Z");
+        assert_eq!(found, ["30 03:00+00:00", "31 03:00+00:00"]);
+        // The 15th is a Sunday.
+        let found = between("0 3 15W * *", "UTC", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+        assert_eq!(found, ["16 03:00+00:00"]);
+        let found = between("0 3 * * MON#1", "UTC", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+        assert_eq!(found, ["02 03:00+00:00"]);
+        let found = between("0 3 13 * FRI", "UTC", "2026-11-01T00:00:00Z", "2026-11-14T00:00:00Z");
+        assert_eq!(found, ["06 03:00+00:00", "13 03:00+00:00"]);
         let trigger = Trigger::parse(" 0 3 * * 1-5 ", "Europe/Berlin").unwrap();
         assert_eq!(trigger.to_string(), "0 3 * * 1-5 (Europe/Berlin)");
     }
@@ -451,7 +468,7 @@ mod tests {
             ("0 3 30 2 *", "no day is ever like that"),
             ("0 3 31 4,6,9,11 *", "no day is ever like that"),
         ] {
-            let error = Trigger::parse(text, "UTC").unwrap_err();
+            let error = Trigger::parse(text, "Europe/Berlin").unwrap_err();
             assert_eq!(error.kind().exit_code(), 2);
             let message = error.to_string();
             assert!(
