@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use super::config::Config;
+use super::parse;
 use super::settings::{Environment, PATIENCE};
 use crate::error::{Error, Result};
 use crate::source::{Base, Region, SourceSettings, Token, parse_api_url};
@@ -21,6 +22,24 @@ pub struct AccessArgs {
     /// Another address of the API; plain http only on this machine [env: CIO_API_URL]
     #[arg(long, value_name = "URL")]
     pub api_url: Option<String>,
+}
+
+/// How fast Customer.io may be asked.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct PaceArgs {
+    /// Requests a second; 0 is unlimited
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub rate: String,
+}
+
+impl PaceArgs {
+    /// In requests a second.
+    ///
+    /// # Errors
+    /// Input, naming the flag.
+    pub fn rate(&self) -> Result<f64> {
+        parse::rate("--rate", &self.rate)
+    }
 }
 
 impl AccessArgs {

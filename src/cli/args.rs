@@ -125,6 +125,23 @@ pub struct ExportArgs {
     /// What is read, from where, into what.
     #[command(flatten)]
     pub what: WhatArgs,
+    /// How much a run may take.
+    #[command(flatten)]
+    pub tune: TuneArgs,
+    /// Take tables from a run that still holds them
+    #[arg(long)]
+    pub take_over: bool,
+    /// Begin a table although the lake has another one of the same stream and prefix
+    #[arg(long)]
+    pub new_table: bool,
+    /// Let a full-table run take more than half of a table away
+    #[arg(long)]
+    pub allow_shrink: bool,
+}
+
+/// The flags that tune a run: how much it may take, and how it reports.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct TuneArgs {
     /// Requests in flight at most
     #[arg(long, value_name = "N", default_value = "12")]
     pub concurrency: String,
@@ -138,15 +155,6 @@ pub struct ExportArgs {
     /// Stop after this long with exit code 9; the same command goes on
     #[arg(long, value_name = "SPAN")]
     pub max_duration: Option<String>,
-    /// Take tables from a run that still holds them
-    #[arg(long)]
-    pub take_over: bool,
-    /// Begin a table although the lake has another one of the same stream and prefix
-    #[arg(long)]
-    pub new_table: bool,
-    /// Let a full-table run take more than half of a table away
-    #[arg(long)]
-    pub allow_shrink: bool,
     /// Print a report of the run on stdout
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub report: Option<ReportFormat>,

@@ -96,6 +96,7 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
         take_over: false,
         new_table: false,
         allow_shrink: false,
+        whole_range: true,
         description: Some("The simulated workspace of `cio2parquet demo`".to_owned()),
         commit_every: COMMIT_EVERY,
         lease: LEASE,

@@ -13,32 +13,39 @@ use super::out;
 use super::settings::{Environment, Settings};
 use super::signals::on_signal;
 use super::summary;
+use super::timing::{self, Due};
 use crate::error::{Error, ErrorKind, Result};
-use crate::run::{RunReport, Stop, StopReason};
+use crate::run::{RunEvent, RunReport, Stop, StopReason};
 use crate::source::Source;
 use crate::storage::{RunId, Storage};
 
-/// Resolves the settings, opens both ends, runs, and tells what became of it.
+/// Exports once, now, until it is done or a signal ends it.
 ///
 /// # Errors
-/// Input and Storage errors that are found before a request is sent.
+/// As [`once`].
 pub async fn run(args: Box<ExportArgs>, output: Output) -> Result<u8> {
-    let clock = Timestamp::now();
+    let stop = Stop::default();
+    let _signals = AbortOnDropHandle::new(tokio::spawn(on_signal(stop.clone())));
+    once(&args, output, Timestamp::now(), stop).await
+}
+
+/// Resolves the settings, opens both ends, runs, and tells what became of it; `clock` is now unless a flag says otherwise.
+///
+/// # Errors
+/// Input, which has no run to report on.
+pub async fn once(args: &ExportArgs, output: Output, clock: Timestamp, stop: Stop) -> Result<u8> {
     let id = uuid::Uuid::now_v7().to_string().parse::<RunId>()?;
     let began = Instant::now();
     let _of_run = logging::of_run(&id);
-    let stop = Stop::default();
-    let signals = AbortOnDropHandle::new(tokio::spawn(on_signal(stop.clone())));
-    let report = match prepare(&args, &id, clock).await {
-        Ok((settings, source, storage)) => export(settings, source, storage, stop, output).await,
+    let report = match prepare(args, &id, clock).await {
+        Ok(prepared) => export(prepared, stop, output).await,
         // A mistake in the settings has no run to report on.
         Err(error) if error.kind() == ErrorKind::Input => return Err(error),
         Err(error) => RunReport::ended_early(id, clock, Vec::new(), &error),
     };
-    drop(signals);
-    tell(&report, began.elapsed(), args.report.is_some(), output);
+    tell(&report, began.elapsed(), args.tune.report.is_some(), output);
     // A mistake in the settings that only the lake could show has no report either.
-    if args.report.is_some() && report.exit_code != ErrorKind::Input.exit_code() {
+    if args.tune.report.is_some() && report.exit_code != ErrorKind::Input.exit_code() {
         out::line(&to_json(&report)?)?;
     }
     Ok(report.exit_code)
@@ -65,17 +72,40 @@ fn tell(report: &RunReport, took: Duration, reports: bool, output: Output) {
     }
 }
 
-async fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<(Settings, Source, Storage)> {
-    let settings = Settings::resolve(args, &Environment::read(), id.clone(), clock)?;
-    let source = Source::new(settings.source.clone())?;
-    let storage = Storage::open(&settings.destination).await?;
-    Ok((settings, source, storage))
+/// Everything that a run takes, with both ends open.
+struct Prepared {
+    settings: Settings,
+    source: Source,
+    storage: Storage,
+    due: Vec<Due>,
 }
 
-async fn export(settings: Settings, source: Source, storage: Storage, stop: Stop, output: Output) -> RunReport {
+async fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<Prepared> {
+    let mut settings = Settings::resolve(args, &Environment::read(), id.clone(), clock)?;
+    let source = Source::new(settings.source.clone())?;
+    let storage = Storage::open(&settings.destination).await?;
+    let run = &mut settings.run;
+    let due = match &settings.full_sync {
+        Some(full_sync) => timing::apply(full_sync, run.now, &mut run.jobs, Some(&storage)).await?,
+        None => Vec::new(),
+    };
+    Ok(Prepared {
+        settings,
+        source,
+        storage,
+        due,
+    })
+}
+
+async fn export(prepared: Prepared, stop: Stop, output: Output) -> RunReport {
+    let settings = prepared.settings;
     let _limit = AbortOnDropHandle::new(tokio::spawn(on_time(stop.clone(), settings.max_duration)));
     let listener = listen::listener(&settings.run, settings.source.rate, output);
-    let report = crate::run::run(settings.run, source, storage, stop, Arc::clone(&listener.hear)).await;
+    for Due { stream, why: text } in prepared.due {
+        (listener.hear)(RunEvent::Notice { stream, text });
+    }
+    let hear = Arc::clone(&listener.hear);
+    let report = crate::run::run(settings.run, prepared.source, prepared.storage, stop, hear).await;
     listener.end();
     report
 }

@@ -25,6 +25,7 @@ mod span;
 mod sql;
 mod streams;
 mod summary;
+mod timing;
 mod verify;
 mod what;
 mod wrap;

@@ -12,9 +12,11 @@ use super::out;
 use super::settings::Environment;
 use super::signals::on_signal;
 use super::span::{long, short};
+use super::timing::{self, Due};
 use super::what::What;
 use super::wrap::wrap;
 use crate::error::{Error, Result};
+use crate::plan::Trigger;
 use crate::plan::forecast::Basis;
 use crate::run::{ForecastReport, ForecastSettings, Stop, StreamForecast, forecast};
 use crate::source::{Source, SourceSettings};
@@ -30,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Input, before anything is sent; else what would end an export before it reads.
 pub async fn run(args: Box<PlanArgs>) -> Result<u8> {
     let what = What::resolve(&args.what, &Environment::read(), Timestamp::now())?;
+    let full_sync = what.full_sync;
     let settings = ForecastSettings {
         now: what.now,
         jobs: what.jobs,
@@ -41,7 +44,10 @@ pub async fn run(args: Box<PlanArgs>) -> Result<u8> {
     })?;
     let stop = Stop::default();
     let _signals = AbortOnDropHandle::new(tokio::spawn(on_signal(stop.clone())));
-    let Ok(report) = stop.race(look(&settings, &source, &what.destination)).await else {
+    let Ok(report) = stop
+        .race(look(settings, full_sync.as_ref(), &source, &what.destination))
+        .await
+    else {
         out::tell("interrupted; a plan leaves nothing behind\n");
         return Ok(130);
     };
@@ -55,9 +61,23 @@ pub async fn run(args: Box<PlanArgs>) -> Result<u8> {
     Ok(report.exit_code)
 }
 
-async fn look(settings: &ForecastSettings, source: &Source, destination: &Destination) -> Result<ForecastReport> {
+async fn look(
+    mut settings: ForecastSettings,
+    full_sync: Option<&Trigger>,
+    source: &Source,
+    destination: &Destination,
+) -> Result<ForecastReport> {
     let storage = Storage::open_if_there(destination).await?;
-    forecast(settings, source, storage.as_ref()).await
+    let due = match full_sync {
+        Some(full_sync) => timing::apply(full_sync, settings.now, &mut settings.jobs, storage.as_ref()).await?,
+        None => Vec::new(),
+    };
+    let mut report = forecast(&settings, source, storage.as_ref()).await?;
+    for Due { stream, why } in due {
+        let of_it = report.streams.iter_mut().filter(|told| told.stream == stream);
+        of_it.for_each(|told| told.notes.insert(0, why.clone()));
+    }
+    Ok(report)
 }
 
 /// A table, what there is to say about each stream, and the total.

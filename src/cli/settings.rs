@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::args::ExportArgs;
-use super::config::Config;
 use super::parse;
 use super::place;
 use super::what::What;
 use crate::error::{Error, Result};
+use crate::plan::Trigger;
 use crate::run::{Budget, RunSettings};
 use crate::source::SourceSettings;
 use crate::storage::{Destination, Owner, RunId};
@@ -86,6 +86,8 @@ pub struct Settings {
     pub source: SourceSettings,
     /// The lake.
     pub destination: Destination,
+    /// When incremental runs are to be full-table runs instead.
+    pub full_sync: Option<Trigger>,
     /// When to stop by itself.
     pub max_duration: Option<Duration>,
 }
@@ -97,20 +99,21 @@ impl Settings {
     /// Input, naming the flag, variable or file and the remedy.
     pub fn resolve(args: &ExportArgs, environment: &Environment, run: RunId, clock: Timestamp) -> Result<Self> {
         let what = What::resolve(&args.what, environment, clock)?;
-        warn_of_schedule(&what.config);
-        let memory = parse::size("--memory", &args.memory, Budget::LEAST)?;
+        let memory = parse::size("--memory", &args.tune.memory, Budget::LEAST)?;
         Ok(Self {
             run: RunSettings {
                 run,
                 owner: Owner::current(),
                 now: what.now,
                 jobs: what.jobs,
-                concurrency: parse::count("--concurrency", &args.concurrency, 1, 256)?,
+                concurrency: parse::count("--concurrency", &args.tune.concurrency, 1, 256)?,
                 memory,
-                temp_dir: args.temp_dir.clone(),
+                temp_dir: args.tune.temp_dir.clone(),
                 take_over: args.take_over,
                 new_table: args.new_table,
                 allow_shrink: args.allow_shrink,
+                // Who names the mode and the range means this one run.
+                whole_range: args.what.until.is_none() && (args.what.sync.is_none() || args.what.since.is_none()),
                 description: what.config.description.as_deref().map(str::to_owned),
                 commit_every: environment.seconds("CIO2PARQUET_COMMIT_SECONDS", COMMIT_EVERY)?,
                 lease: environment.seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,
@@ -118,29 +121,18 @@ impl Settings {
             destination: Destination {
                 memory: place::for_uploads(memory),
                 one_put: environment.bytes("CIO2PARQUET_ONE_PUT_BYTES")?,
-                temp_dir: args.temp_dir.clone(),
+                temp_dir: args.tune.temp_dir.clone(),
                 patience: what.source.patience,
                 ..what.destination
             },
             source: what.source,
+            full_sync: what.full_sync,
             max_duration: args
+                .tune
                 .max_duration
                 .as_deref()
                 .map(|text| parse::span("--max-duration", text))
                 .transpose()?,
         })
-    }
-}
-
-fn warn_of_schedule(config: &Config) {
-    let keys = [
-        ("trigger", &config.trigger),
-        ("timezone", &config.timezone),
-        ("full_sync", &config.full_sync),
-    ];
-    for (key, _) in keys.iter().filter(|(_, value)| value.is_some()) {
-        tracing::warn!(
-            "`{key}` in the config file is for a scheduler; `export` runs once, now, and does not act on it"
-        );
     }
 }

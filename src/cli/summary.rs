@@ -91,6 +91,7 @@ fn drift(out: &mut String, streams: &[StreamReport]) {
 pub fn ending(exit_code: u8) -> &'static str {
     match exit_code {
         0 => "complete",
+        2 => "the settings cannot be used",
         3 => "the key was refused",
         4 => "the key has no right to any of these streams",
         5 => "Customer.io could not be read",

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use clap::Args as ClapArgs;
 use jiff::{SignedDuration, Timestamp};
 
-use super::access::AccessArgs;
+use super::access::{AccessArgs, PaceArgs};
 use super::columns::Rules;
 use super::config::{Config, ConfigArgs, StreamConfig};
 use super::settings::Environment;
-use super::{parse, place};
+use super::{parse, place, timing};
 use crate::error::{Error, Result};
 use crate::manifest::SyncMode;
-use crate::plan::Ask;
+use crate::plan::{Ask, Trigger};
 use crate::run::Job;
 use crate::source::SourceSettings;
 use crate::storage::{Destination, layout};
@@ -43,9 +43,9 @@ pub struct WhatArgs {
     /// How far before the mark rows are read again [default: 7d activities, 30d details]
     #[arg(long, value_name = "SPAN")]
     pub lookback: Option<String>,
-    /// Requests a second; 0 is unlimited
-    #[arg(long, value_name = "N", default_value = "10")]
-    pub rate: String,
+    /// How fast Customer.io may be asked.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// Put before every table name
     #[arg(long, value_name = "TEXT")]
     pub prefix: Option<String>,
@@ -73,6 +73,8 @@ pub struct What {
     pub source: SourceSettings,
     /// The streams, in the catalog's order.
     pub jobs: Vec<Job>,
+    /// When incremental runs are to be full-table runs instead; `None` also where the command line decides.
+    pub full_sync: Option<Trigger>,
 }
 
 impl What {
@@ -86,11 +88,12 @@ impl What {
             .now
             .as_deref()
             .map_or(Ok(clock), |text| parse::instant("--now", text, clock))?;
+        // A range that ends before now cannot stand for everything that is served.
+        let decided = args.sync.is_some() || args.until.is_some();
         Ok(Self {
+            full_sync: timing::full_sync(&config)?.filter(|_| !decided),
             destination: place::destination(args.to.as_deref(), &config)?,
-            source: args
-                .access
-                .source(&config, environment, parse::rate("--rate", &args.rate)?)?,
+            source: args.access.source(&config, environment, args.pace.rate()?)?,
             jobs: jobs(args, &config, environment, now)?,
             now,
             config,

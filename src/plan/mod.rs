@@ -8,6 +8,7 @@
 //! ```
 
 pub mod forecast;
+mod full_sync;
 mod history;
 mod months;
 mod survey;
@@ -18,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::manifest::{Coverage, FullTable, ScanProgress, SyncMode, TableState};
 use crate::stream::{Shape, Stream, Window, days, floor_day, next_day};
 
+pub use full_sync::full_sync_due;
 pub use months::Months;
 pub use survey::{Parts, Rest, Scarce, Stretch};
 pub use trigger::{Trigger, time_zone};

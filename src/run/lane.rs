@@ -90,8 +90,12 @@ impl Lane {
         }
         let report = self.report(outcome, Some(&table.state().await));
         let record = self.record(&report, started);
+        let full_synced = self.reader.tally.counts().full_synced && self.reader.run.settings.whole_range;
         let released = table.release(|state| {
             state.sync = Some(self.reader.job.sync);
+            if full_synced {
+                state.full_synced = state.full_synced.max(Some(self.reader.job.ask.now));
+            }
             state.record(record);
         });
         match released.await {

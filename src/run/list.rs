@@ -59,7 +59,8 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
             rejected: reader.tally.counts().rows.rejected,
             ..FullTable::begin(mark, None, None, stored)
         };
-        remove(table, &full).await?;
+        let completed = remove(table, &full).await?;
+        reader.tally.counts().full_synced = completed;
     }
     (reader.run.listener)(RunEvent::Committed {
         stream: job.stream.stream.clone(),

@@ -21,6 +21,7 @@ mod knock;
 mod lane;
 mod list;
 mod lists;
+mod newest;
 mod parents;
 mod pipeline;
 mod reject;
@@ -42,6 +43,7 @@ pub use check::{Access, Check, CheckReport, CheckSettings, CheckStatus, Subject,
 pub use engine::run;
 pub use event::{Listener, RunEvent};
 pub use forecast::{ForecastReport, ForecastSettings, StreamForecast, forecast};
+pub use newest::newest_states;
 pub use rename::{RenameSettings, Renamed, rename};
 pub use report::{DriftCount, RunReport, SetAside, Status, StreamReport};
 pub use settings::{Job, RunSettings};

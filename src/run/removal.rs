@@ -17,25 +17,26 @@ const SMALL: u64 = 100;
 /// Keys that are not served any more, by the partition's path relative to the table's folder.
 type Candidates = BTreeMap<String, Vec<String>>;
 
-/// Takes the candidates of `full` away from the table, or leaves it as it is and says so.
+/// Takes the candidates of `full` away from the table, or leaves it as it is and says so. Answers whether that completes the
+/// full-table run.
 ///
-/// A run that served no row at all, or would take more than half of the table away, proves nothing but that something is
+/// Rows that were set aside do not keep it from being complete: reading everything once more would set them aside again. A run that served no row at all, or would take more than half of the table away, proves nothing but that something is
 /// wrong, unless the user said otherwise.
 ///
 /// # Errors
 /// Stopped, Storage, Held.
-pub async fn remove(table: &Arc<Table>, full: &FullTable) -> Result<(), Ended> {
+pub async fn remove(table: &Arc<Table>, full: &FullTable) -> Result<bool, Ended> {
     let candidates = &full.candidates;
     let doomed: u64 = candidates.values().map(|keys| keys.len() as u64).sum();
     if doomed == 0 {
-        return Ok(());
+        return Ok(true);
     }
     if full.rejected > 0 {
         table.tally.counts().gaps.push(format!(
             "{doomed} rows of table {:?} were left although they were not served: {} rows were set aside that may be theirs",
             table.job.table, full.rejected
         ));
-        return Ok(());
+        return Ok(true);
     }
     // What this run has added says nothing about what it may take away.
     let stored = full.stored;
@@ -45,7 +46,7 @@ pub async fn remove(table: &Arc<Table>, full: &FullTable) -> Result<(), Ended> {
             "{doomed} of {stored} rows of table {:?} are not served any more; they were left as they are, --allow-shrink takes them away",
             table.job.table
         ));
-        return Ok(());
+        return Ok(false);
     }
     let work = candidates
         .iter()
@@ -56,7 +57,8 @@ pub async fn remove(table: &Arc<Table>, full: &FullTable) -> Result<(), Ended> {
         });
     let merged = merge_all(table, work.collect()).await?;
     table.commit(|state| enter(state, &merged)).await?;
-    Ok(table.remove(emptied(&merged)).await?)
+    table.remove(emptied(&merged)).await?;
+    Ok(true)
 }
 
 /// A row that turns up after all is no candidate any more.

@@ -324,8 +324,9 @@ impl Scan {
             self.reader.tally.counts().gaps.push(text);
         }
         if let Some(full) = &self.full {
-            remove(&self.table, full).await?;
+            let completed = remove(&self.table, full).await?;
             self.table.commit(|state| state.full_table = None).await?;
+            self.reader.tally.counts().full_synced = completed;
         }
         Ok(())
     }

@@ -67,6 +67,8 @@ pub struct RunSettings {
     pub new_table: bool,
     /// Let a full-table run take more than half of a table away.
     pub allow_shrink: bool,
+    /// Whether the range is that of the export, so that a full-table run of it stands for the next `full_sync`.
+    pub whole_range: bool,
     /// Kept in the manifest and shown by `catalog`.
     pub description: Option<String>,
     /// A scan of pages commits at least this often, so that a kill costs little.

@@ -49,7 +49,8 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
         .await;
     reader.tally.counts().drafted = true;
     if job.sync == SyncMode::FullTable {
-        replace(reader, table, &layout::partition_name(Some(today)), whole).await?;
+        let completed = replace(reader, table, &layout::partition_name(Some(today)), whole).await?;
+        reader.tally.counts().full_synced = completed;
     }
     (reader.run.listener)(RunEvent::Committed {
         stream: job.stream.stream.clone(),
@@ -113,25 +114,26 @@ async fn ask(reader: &Arc<Reader>, id: i64, buffer: &SharedBuffer) -> Result<Opt
     }
 }
 
-/// Makes today's partition the only one, if every message that is listed could be read.
-async fn replace(reader: &Arc<Reader>, table: &Arc<Table>, today: &str, whole: bool) -> Result<(), Ended> {
+/// Makes today's partition the only one, if every message that is listed could be read; answers whether that was so.
+async fn replace(reader: &Arc<Reader>, table: &Arc<Table>, today: &str, whole: bool) -> Result<bool, Ended> {
     let state = table.state().await;
     let whole = whole && state.partitions.contains_key(today);
     let older: Vec<String> = state.partitions.keys().filter(|path| *path != today).cloned().collect();
     if older.is_empty() {
-        return Ok(());
+        return Ok(whole);
     }
     if !whole {
         reader.tally.counts().gaps.push(format!(
             "the older days of table {:?} were left as they are: today's snapshot is not whole",
             reader.job.table
         ));
-        return Ok(());
+        return Ok(false);
     }
     let rows = older
         .iter()
         .filter_map(|path| state.partitions.get(path))
         .map(|file| file.rows);
     reader.tally.counts().rows.removed += rows.sum::<u64>();
-    Ok(table.remove(older).await?)
+    table.remove(older).await?;
+    Ok(true)
 }

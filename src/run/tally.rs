@@ -37,6 +37,8 @@ pub struct Counts {
     pub committed: bool,
     /// Whether the next version will hold some.
     pub drafted: bool,
+    /// Whether a full-table run has read everything, and nothing but a lack of proof has kept a row in the table.
+    pub full_synced: bool,
     seen: Oddities,
     /// What of it the newest version says.
     entered: Oddities,

@@ -120,6 +120,7 @@ impl<'a> Scene<'a> {
             take_over: false,
             new_table: false,
             allow_shrink: false,
+            whole_range: true,
             description: None,
             commit_every: Duration::ZERO,
             lease: Duration::from_secs(600),

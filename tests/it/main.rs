@@ -17,6 +17,7 @@ mod exit_codes;
 mod export;
 mod failing_store;
 mod faults;
+mod full_sync;
 mod full_table;
 mod logs;
 mod man;

@@ -151,16 +151,19 @@ impl Committer {
                 format!("none of {refused} transactional messages could be read in any window; see why, and run again");
             return Err(Error::api(text).into());
         }
-        if let Some(full) = &self.full {
-            remove(&self.table, full).await?;
-        }
+        let completed = match &self.full {
+            Some(full) => remove(&self.table, full).await?,
+            None => false,
+        };
         let remembered = self.parents.remember(&missing);
         let draft = self.table.draft(|state| {
             state.transactional_messages = remembered;
             state.full_table = None;
         });
         draft.await;
-        self.reader.tally.counts().drafted = true;
+        let mut counts = self.reader.tally.counts();
+        counts.drafted = true;
+        counts.full_synced = completed;
         Ok(())
     }
 }
