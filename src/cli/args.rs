@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::access::AccessArgs;
-use super::config::ConfigVerb;
+use super::access::{AccessArgs, PaceArgs};
+use super::config::{ConfigArgs, ConfigVerb};
 use super::place::PlaceArgs;
 use super::what::WhatArgs;
 
@@ -78,6 +78,9 @@ pub enum Verb {
     /// The main job: read streams from Customer.io and bring the lake up to date
     #[command(after_help = EXPORT_HELP)]
     Export(Box<ExportArgs>),
+    /// Stays up and exports at each trigger of the config file
+    #[command(after_help = SCHEDULE_HELP)]
+    Schedule(Box<ScheduleArgs>),
     /// What export would ask for: windows, requests, minutes at the limit; sends only probes
     #[command(after_help = PLAN_HELP)]
     Plan(Box<PlanArgs>),
@@ -158,6 +161,32 @@ pub struct TuneArgs {
     /// Print a report of the run on stdout
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub report: Option<ReportFormat>,
+}
+
+const SCHEDULE_HELP: &str = "\
+In the config file, for example: trigger = \"0 3 * * *\"
+                                 timezone = \"Europe/Berlin\"
+Each run is what export does with the same file, which is read again for each.
+A run that fails is told of and ends nothing. Runs never overlap: what a long
+run or a machine that slept has missed becomes one run, right after; so does
+what was missed while schedule was down. A signal ends it with exit code 0 while
+it waits, and during a run with that run's, once that has ended in good order.";
+
+/// `schedule`.
+#[derive(Debug, ClapArgs)]
+pub struct ScheduleArgs {
+    /// The config file, with `trigger` in it.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How Customer.io is reached.
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// How fast it may be asked.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// How much a run may take.
+    #[command(flatten)]
+    pub tune: TuneArgs,
 }
 
 const PLAN_HELP: &str = "\

@@ -19,6 +19,7 @@ mod place;
 mod plan;
 mod rename;
 mod sandbox;
+mod schedule;
 mod settings;
 mod signals;
 mod span;
@@ -93,6 +94,7 @@ fn act(args: Args) -> Result<u8> {
     let serve = |work: std::pin::Pin<Box<dyn Future<Output = Result<u8>>>>| runtime(None)?.block_on(work);
     match args.verb {
         Verb::Export(flags) => wait(Box::pin(export::run(flags, args.output))),
+        Verb::Schedule(flags) => wait(Box::pin(schedule::run(flags, args.output))),
         Verb::Plan(flags) => wait(Box::pin(plan::run(flags))),
         Verb::Check(flags) => wait(Box::pin(check::run(flags))),
         Verb::Demo(flags) => serve(Box::pin(demo::run(flags, args.output))),

@@ -27,12 +27,16 @@ pub(super) const COMMIT_EVERY: Duration = Duration::from_secs(60);
 /// Holds the key of the hashes of `columns.hash`.
 pub(super) const HASH_KEY: &str = "CIO_HASH_KEY";
 
+/// The wall clock of `schedule`, where a test does not wait for the real one.
+pub(super) const CLOCK: &str = "CIO2PARQUET_SCHEDULE_CLOCK";
+
 /// What only tests change, mostly in seconds; `CONTRIBUTING.md` tells what each does.
-const FOR_TESTS: [&str; 4] = [
+const FOR_TESTS: [&str; 5] = [
     "CIO2PARQUET_COMMIT_SECONDS",
     "CIO2PARQUET_LEASE_SECONDS",
     "CIO2PARQUET_ONE_PUT_BYTES",
     "CIO2PARQUET_PATIENCE_SECONDS",
+    CLOCK,
 ];
 
 /// What the environment says; read once.

@@ -12,10 +12,18 @@ use crate::storage::Storage;
 /// The zone of triggers when the file names none.
 const ZONE: &str = "UTC";
 
-/// When a run is to be a full-table run.
+/// When `schedule` runs.
 ///
 /// # Errors
 /// Input, naming what is wrong and the remedy.
+pub fn trigger(config: &Config) -> Result<Option<Trigger>> {
+    parse(config, config.trigger.as_deref())
+}
+
+/// When a run is to be a full-table run.
+///
+/// # Errors
+/// As [`trigger`].
 pub fn full_sync(config: &Config) -> Result<Option<Trigger>> {
     parse(config, config.full_sync.as_deref())
 }

@@ -11,6 +11,7 @@ pub mod forecast;
 mod full_sync;
 mod history;
 mod months;
+mod schedule;
 mod survey;
 mod trigger;
 
@@ -21,6 +22,7 @@ use crate::stream::{Shape, Stream, Window, days, floor_day, next_day};
 
 pub use full_sync::full_sync_due;
 pub use months::Months;
+pub use schedule::{Schedule, Turn};
 pub use survey::{Parts, Rest, Scarce, Stretch};
 pub use trigger::{Trigger, time_zone};
 

@@ -192,6 +192,23 @@ fn help_teaches() {
     for flag in flags {
         assert_eq!(plan.contains(flag), !writing.contains(&flag), "{flag}");
     }
+    // A scheduled run is told what tunes it; what it is about stands in the file.
+    let schedule = run(&["schedule", "--help"]).stdout;
+    let about = [
+        "--since",
+        "--until",
+        "--sync",
+        "--lookback",
+        "--prefix",
+        "--table",
+        "--now",
+        "--take-over",
+        "--allow-shrink",
+    ];
+    for flag in flags {
+        assert_eq!(schedule.contains(flag), !about.contains(&flag), "{flag}");
+    }
+    assert!(schedule.lines().all(|line| line.chars().count() <= 100));
     assert!(plan.contains("--json") && plan.lines().all(|line| line.chars().count() <= 100));
 }
 

@@ -29,6 +29,7 @@ mod properties;
 mod rename;
 mod rows;
 mod scan;
+mod schedule;
 mod secrets;
 mod set_aside;
 mod sql;
