@@ -10,14 +10,14 @@ use crate::run::{RunReport, StreamReport};
 /// One line a stream, then what went wrong, which run it was, and how it ended.
 pub fn table(report: &RunReport, took: Duration) -> String {
     let mut out = format!(
-        "\n{:<29} {:>9} {:>9} {:>8} {:>7} {:>5}  {}\n",
+        "\n{:<29} {:>8} {:>8} {:>7} {:>7} {:>5}  {}\n",
         "stream", "fetched", "new", "changed", "removed", "reqs", "status"
     );
     for stream in &report.streams {
         let rows = &stream.rows;
         let _ = writeln!(
             out,
-            "{:<29} {:>9} {:>9} {:>8} {:>7} {:>5}  {}",
+            "{:<29} {:>8} {:>8} {:>7} {:>7} {:>5}  {}",
             stream.stream,
             rows.fetched,
             rows.new,

@@ -165,7 +165,14 @@ fn oddities(out: &mut String, state: &TableState) {
     drift.sort_by_key(|note| std::cmp::Reverse(note.count));
     for (note, label) in drift.iter().take(DRIFT).zip(labels("drift")) {
         let (kind, path, count, since) = (&note.kind, &note.path, note.count, day_of(note.first_seen));
-        item(out, label, &format!("{kind} {path}: {count} rows since {since}"));
+        item(
+            out,
+            label,
+            &format!(
+                "{kind} {path}: {count} {} since {since}",
+                if count == 1 { "row" } else { "rows" }
+            ),
+        );
     }
     if drift.len() > DRIFT {
         item(out, "", more(drift.len(), DRIFT).trim_start());
