@@ -8,10 +8,9 @@ use jiff::Timestamp;
 
 use super::args::CatalogArgs;
 use super::config::Config;
-use super::{out, place};
+use super::{out, place, timing};
 use crate::error::{Error, Result};
 use crate::manifest::{Version, newest, tables};
-use crate::plan::Trigger;
 use crate::storage::Storage;
 
 /// Prints the tables of the lake.
@@ -56,9 +55,7 @@ fn next_trigger(config: &Config, to: Option<&str>, now: Timestamp) -> Result<Opt
     if to.zip(config.to.as_deref()).is_some_and(|(asked, said)| asked != said) {
         return Ok(None);
     }
-    let zone = config.timezone.as_deref().unwrap_or("UTC");
-    let trigger = config.trigger.as_deref().map(|text| Trigger::parse(text, zone));
-    Ok(trigger.transpose()?.and_then(|trigger| trigger.next(now)))
+    Ok(timing::trigger(config)?.and_then(|trigger| trigger.next(now)))
 }
 
 fn unknown(storage: &Storage, name: &str, there: &[String]) -> Error {
