@@ -9,6 +9,7 @@ mod claim;
 mod compare;
 mod coverage;
 mod prune;
+mod refusal;
 mod removal;
 mod state;
 #[cfg(test)]
@@ -16,9 +17,10 @@ mod tests;
 mod version;
 mod writer;
 
-pub use claim::{ClaimOptions, ClaimOutcome, claimable};
+pub use claim::{ClaimOptions, ClaimOutcome};
 pub use compare::{Difference, DifferenceKind, bare, compare};
 pub use coverage::{Coverage, Covered};
+pub use refusal::claimable;
 pub use removal::Finished;
 pub use state::{
     Claim, DriftNote, FullTable, Gap, KnownMessage, PartitionFile, RowCounts, RunRecord, ScanProgress, SchemaRef,

@@ -7,6 +7,7 @@ mod catalog;
 mod column;
 mod definition;
 mod keyed_hash;
+mod path;
 mod rules;
 mod schema;
 mod treatment;
