@@ -102,7 +102,7 @@ pub enum Verb {
     #[command(after_help = SQL_HELP)]
     Sql(SqlArgs),
     /// The config file: write one, check one, print its schema
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CONFIG_HELP)]
     Config(ConfigVerb),
     /// A simulated Customer.io workspace as a server on 127.0.0.1
     Sandbox(SandboxArgs),
@@ -114,6 +114,13 @@ pub enum Verb {
     /// Prints the manual page, or writes that of every command into a folder
     Man(ManArgs),
 }
+
+const CONFIG_HELP: &str = "\
+Keys of the file; `config init` writes one that explains each, and docs/config.md says what is refused:
+  description, to, region, trigger, timezone, full_sync, prefix
+  [storage]         endpoint, region, path_style, profile
+  [columns]         exclude, hash
+  [streams.STREAM]  table, sync, since, lookback, columns.exclude, columns.hash";
 
 const EXPORT_HELP: &str = "\
 An incremental run keeps every row ever fetched and reads again what may have changed (the lookback).

@@ -47,6 +47,29 @@ fn config_keys(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
     }
 }
 
+/// Whether a line of `text` names the section of `key`, and `key` in it; those of no section stand on a line of their own.
+fn tells_key(text: &str, key: &str) -> bool {
+    let (section, name) = match key.split_once('.') {
+        Some(("streams", rest)) => ("[streams.STREAM]", rest.trim_start_matches("STREAM.")),
+        Some((section, name)) => (["[storage]", "[columns]"][usize::from(section == "columns")], name),
+        None => ("description, to", key),
+    };
+    let mut lines = text.lines().filter(|line| line.contains(section));
+    lines.any(|line| line.split([' ', ',']).any(|word| word == name))
+}
+
+fn printed_text(args: &[&str]) -> String {
+    String::from_utf8(binary().args(args).output().unwrap().stdout).unwrap()
+}
+
+fn manual_of_config() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    assert!(binary().args(["man", "--dir", dir]).status().unwrap().success());
+    let page = fs::read_to_string(folder.path().join("cio2parquet-config.1")).unwrap();
+    page.replace("\\-", "-")
+}
+
 #[test]
 fn every_key_of_the_config_file_is_explained_on_its_page_and_where_a_file_begins() {
     let printed = binary().args(["config", "schema"]).output().unwrap();
@@ -56,6 +79,16 @@ fn every_key_of_the_config_file_is_explained_on_its_page_and_where_a_file_begins
         keys.contains("to") && keys.contains("streams.STREAM.columns.hash"),
         "{keys:?}"
     );
+
+    for place in [
+        printed_text(&["config", "--help"]),
+        printed_text(&["man", "--markdown"]),
+        manual_of_config(),
+    ] {
+        for key in &keys {
+            assert!(tells_key(&place, key), "{key} is not in {place}");
+        }
+    }
 
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md")).unwrap();
     let headed = page
