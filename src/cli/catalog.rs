@@ -21,33 +21,44 @@ pub async fn run(args: CatalogArgs) -> Result<u8> {
     let config = args.place.config.read()?;
     let to = args.place.to.as_deref();
     let storage = Storage::open_existing(&place::destination(to, &config)?).await?;
-    let versions = read(&storage, &args.tables).await?;
+    let (versions, unread) = read(&storage, &args.tables).await?;
     let next = next_trigger(&config, to, Timestamp::now())?;
     if args.json {
         let entries = entry::entries(&versions, next);
         let text = serde_json::to_string_pretty(&entries);
         out::line(&text.map_err(|e| Error::internal("cannot write JSON").caused_by(e))?)?;
-    } else if versions.is_empty() {
+    } else if versions.is_empty() && unread.is_empty() {
         out::line(&format!(
             "{storage} holds no table yet; `cio2parquet export --to {storage}` makes them"
         ))?;
     } else {
         out::print(&text::text(&versions, next))?;
     }
-    Ok(0)
+    let mut unread = unread.into_iter();
+    unread
+        .next()
+        .map_or(Ok(0), |first| Err(first.and(unread.map(|error| error.chain()))))
 }
 
-/// The newest version of each table, or of each that is `named`.
-async fn read(storage: &Storage, named: &[String]) -> Result<Vec<Version>> {
+/// The newest version of each table, or of each that is `named`, and what is in the way of others: one damaged table hides no other.
+async fn read(storage: &Storage, named: &[String]) -> Result<(Vec<Version>, Vec<Error>)> {
     let there = tables(storage).await?;
     if let Some(name) = named.iter().find(|name| !there.contains(name)) {
         return Err(unknown(storage, name, &there));
     }
-    let mut versions = Vec::new();
+    let (mut versions, mut unread) = (Vec::new(), Vec::new());
     for table in there.iter().filter(|table| named.is_empty() || named.contains(table)) {
-        versions.extend(newest(storage, table).await?);
+        let version = match newest(storage, table).await {
+            Ok(version) => version,
+            Err(error) => {
+                unread.push(error);
+                continue;
+            }
+        };
+        // Who asks for one by name is told where it is.
+        versions.extend(version.filter(|version| version.state.moved_to.is_none() || !named.is_empty()));
     }
-    Ok(versions)
+    Ok((versions, unread))
 }
 
 /// When a schedule makes the next run after `now`; a file that is about another lake than `to` knows nothing of it.

@@ -65,11 +65,13 @@ impl<'a> Rules<'a> {
         if rules.is_none() {
             return Ok((Arc::clone(stream), rules));
         }
-        let key = self.key.as_ref();
+        let key = self.key.as_ref().filter(|_| !rules.hash.is_empty());
+        let rules = ColumnRules {
+            key: key.map(KeyedHash::fingerprint),
+            ..rules
+        };
         let treated = stream.under(&rules, key).map_err(|error| self.placed(error, own))?;
-        let treated = Arc::new(treated);
-        let key = key.filter(|_| !rules.hash.is_empty()).map(KeyedHash::fingerprint);
-        Ok((treated, ColumnRules { key, ..rules }))
+        Ok((Arc::new(treated), rules))
     }
 
     /// `error` at the place of the path that it names.

@@ -37,11 +37,14 @@ pub async fn once(args: &ExportArgs, output: Output, clock: Timestamp, stop: Sto
     let id = uuid::Uuid::now_v7().to_string().parse::<RunId>()?;
     let began = Instant::now();
     let _of_run = logging::of_run(&id);
-    let report = match prepare(args, &id, clock).await {
-        Ok(prepared) => export(prepared, stop, output).await,
+    let settings = Settings::resolve(args, &Environment::read(), id.clone(), clock)?;
+    let _limit = AbortOnDropHandle::new(tokio::spawn(on_time(stop.clone(), settings.max_duration)));
+    let report = match stop.race(prepare(settings)).await {
+        Ok(Ok(prepared)) => export(prepared, stop, output).await,
         // A mistake in the settings has no run to report on.
-        Err(error) if error.kind() == ErrorKind::Input => return Err(error),
-        Err(error) => RunReport::ended_early(id, clock, Vec::new(), &error),
+        Ok(Err(error)) if error.kind() == ErrorKind::Input => return Err(error),
+        Ok(Err(error)) => RunReport::ended_early(id, clock, Vec::new(), &error),
+        Err(_) => RunReport::stopped_early(id, clock, stop.reason()),
     };
     tell(&report, began.elapsed(), args.tune.report.is_some(), output);
     // A mistake in the settings that only the lake could show has no report either.
@@ -80,8 +83,7 @@ struct Prepared {
     due: Vec<Due>,
 }
 
-async fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<Prepared> {
-    let mut settings = Settings::resolve(args, &Environment::read(), id.clone(), clock)?;
+async fn prepare(mut settings: Settings) -> Result<Prepared> {
     let source = Source::new(settings.source.clone())?;
     let storage = Storage::open(&settings.destination).await?;
     let run = &mut settings.run;
@@ -99,7 +101,6 @@ async fn prepare(args: &ExportArgs, id: &RunId, clock: Timestamp) -> Result<Prep
 
 async fn export(prepared: Prepared, stop: Stop, output: Output) -> RunReport {
     let settings = prepared.settings;
-    let _limit = AbortOnDropHandle::new(tokio::spawn(on_time(stop.clone(), settings.max_duration)));
     let listener = listen::listener(&settings.run, settings.source.rate, output);
     for Due { stream, why: text } in prepared.due {
         (listener.hear)(RunEvent::Notice { stream, text });

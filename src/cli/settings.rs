@@ -116,8 +116,7 @@ impl Settings {
                 take_over: args.take_over,
                 new_table: args.new_table,
                 allow_shrink: args.allow_shrink,
-                // Who names the mode and the range means this one run.
-                whole_range: args.what.until.is_none() && (args.what.sync.is_none() || args.what.since.is_none()),
+                whole_range: args.what.until.is_none() && args.what.since.is_none(),
                 description: what.config.description.as_deref().map(str::to_owned),
                 commit_every: environment.seconds("CIO2PARQUET_COMMIT_SECONDS", COMMIT_EVERY)?,
                 lease: environment.seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,

@@ -82,7 +82,8 @@ async fn described(storage: &Storage) -> Result<Vec<Table>> {
     let names = tables(storage).await?;
     let mut found = Vec::new();
     for name in &names {
-        if let Some(version) = newest(storage, name).await? {
+        let version = newest(storage, name).await?;
+        if let Some(version) = version.filter(|version| version.state.moved_to.is_none()) {
             found.push(table(version.state, &catalog, &names));
         }
     }

@@ -88,8 +88,8 @@ impl What {
             .now
             .as_deref()
             .map_or(Ok(clock), |text| parse::instant("--now", text, clock))?;
-        // A range that ends before now cannot stand for everything that is served.
-        let decided = args.sync.is_some() || args.until.is_some();
+        // A range that is named for this one run cannot stand for that of the export.
+        let decided = args.sync.is_some() || args.since.is_some() || args.until.is_some();
         Ok(Self {
             full_sync: timing::full_sync(&config)?.filter(|_| !decided),
             destination: place::destination(args.to.as_deref(), &config)?,

@@ -8,7 +8,7 @@ use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
 use parquet::file::reader::ChunkReader;
 
 use super::order::{Keys, Order, key_hash};
-use super::parquet_layout::{SCHEMA_VERSION, STREAM};
+use super::parquet_layout::{SCHEMA_VERSION, STREAM, is_under_rules};
 use super::stats::StatsBuilder;
 use super::stored::{open, rows_of};
 use super::{PartitionKey, PartitionStats};
@@ -130,6 +130,10 @@ fn footer<R: ChunkReader + 'static>(
         Some(name) if name == stream.stream => {}
         Some(name) => add(FaultKind::Stream, format!("its footer names the stream {name}")),
         None => add(FaultKind::Stream, "its footer names no stream".to_owned()),
+    }
+    if let Ok(false) = is_under_rules(stream, file.metadata().file_metadata()) {
+        let detail = "its footer says that other columns were left out or hashed than the manifest does".to_owned();
+        add(FaultKind::Schema, detail);
     }
     let version = says(SCHEMA_VERSION).and_then(|text| text.parse::<u32>().ok());
     match version {

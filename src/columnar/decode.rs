@@ -38,7 +38,7 @@ impl PageDecoder {
     /// A decoder for the pages of `stream`.
     pub fn new(stream: Arc<Stream>) -> Self {
         let schema = arrow_schema(&stream);
-        let layout = Layout::new(&stream.columns, &stream.row);
+        let layout = Layout::new(&stream.columns, &stream.row, &stream.kept);
         Self {
             table: Arc::new(Table { stream, schema, layout }),
             idle: Arc::default(),

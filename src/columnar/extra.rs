@@ -11,7 +11,6 @@ use super::layout::Layout;
 use super::notes::{Kept, Notes};
 use super::page::{Drift, DriftKind};
 use super::value::fields;
-use crate::stream::Treatment;
 
 /// Writes `_extra` for each row and counts drift by path.
 ///
@@ -19,14 +18,13 @@ use crate::stream::Treatment;
 pub(super) fn extra_column(
     tape: &Tape<'_>,
     layout: &Layout,
-    extra: &Treatment,
+    drops_extra: bool,
     rows: &[Option<(u32, u32)>],
     notes: &mut Notes,
 ) -> (ArrayRef, Vec<Drift>) {
     let kept = notes.take_kept();
     let mut writer = ExtraWriter {
         tape,
-        extra,
         kept: &kept,
         rest: &kept,
         path: String::new(),
@@ -51,10 +49,7 @@ pub(super) fn extra_column(
         if let Err(unwritable) = writer.object(layout, start, end, &mut out) {
             notes.reject(index, || unwritable.to_string());
         }
-        match extra {
-            Treatment::Drop => values.append_null(),
-            Treatment::Keep(_) | Treatment::Hash(_) => values.append_value(&out),
-        }
+        values.append_option((!drops_extra).then_some(&out));
     }
     (Arc::new(values.finish()), writer.into_drift())
 }
@@ -62,8 +57,6 @@ pub(super) fn extra_column(
 /// Walks rows and kept values side by side, both in the order served.
 struct ExtraWriter<'a, 't> {
     tape: &'a Tape<'t>,
-    /// What becomes of all kept values, whatever they are.
-    extra: &'a Treatment,
     kept: &'a [Kept],
     /// What the walk has not passed yet.
     rest: &'a [Kept],
@@ -98,8 +91,7 @@ impl ExtraWriter<'_, '_> {
                 write_string(name, out);
                 out.push(':');
                 self.count(name, kept.kind);
-                let treatment = self.extra.of(name).or_else(|| layout.treatment.of(name));
-                write_value(self.tape, pos, self.depth, treatment, out)?;
+                write_value(self.tape, pos, self.depth, layout.kept.of(name), out)?;
             } else if let (TapeElement::StartObject(inner), Some(column)) = (self.tape.get(pos), layout.column_of(name))
                 && let Some(fields) = column.fields.as_ref().filter(|_| self.any_before(inner))
             {

@@ -5,7 +5,7 @@ use std::fmt;
 use arrow_json::reader::{Tape, TapeElement};
 
 use super::value::{after, name_before};
-use crate::stream::{KeyedHash, Treatment};
+use crate::stream::Treatment;
 
 /// The deepest nesting that most JSON parsers accept; what is deeper could be written but not read.
 const DEEPEST: usize = 128;
@@ -130,8 +130,8 @@ fn write<E>(
                     accept(levels.len(), Some(tape.get_string(index)))?;
                 }
                 match treatment {
-                    Some(Treatment::Hash(hash)) => write_hash(tape, scalar, hash, out),
-                    _ => write_scalar(tape, scalar, out),
+                    Some(treatment) => write_treated(tape, scalar, treatment, out),
+                    None => write_scalar(tape, scalar, out),
                 }
             }
         }
@@ -145,11 +145,21 @@ fn separate(is_first: bool, out: &mut String) {
     }
 }
 
+/// What stands in the place of a text or a number that may hold what a rule is about.
+const WITHHELD: &str = r#"{"withheld":true}"#;
+
 /// A text and a number that reads the same become the same hash, as they become the same text in a column.
-fn write_hash(tape: &Tape<'_>, element: TapeElement, hash: &KeyedHash, out: &mut String) {
-    match element {
-        TapeElement::String(index) | TapeElement::Number(index) => write_string(&hash.of(tape.get_string(index)), out),
-        scalar => write_scalar(tape, scalar, out),
+fn write_treated(tape: &Tape<'_>, element: TapeElement, treatment: &Treatment, out: &mut String) {
+    let (TapeElement::String(index) | TapeElement::Number(index)) = element else {
+        return write_scalar(tape, element, out);
+    };
+    match treatment {
+        Treatment::Hash(hash) => write_string(&hash.of(tape.get_string(index)), out),
+        Treatment::Fields {
+            others: Some(others), ..
+        } => write_treated(tape, element, others, out),
+        Treatment::Fields { named, others: None } if named.is_empty() => write_scalar(tape, element, out),
+        Treatment::Fields { .. } | Treatment::Drop => out.push_str(WITHHELD),
     }
 }
 

@@ -3,7 +3,7 @@
 use arrow_json::reader::Tape;
 
 use super::notes::Notes;
-use super::value::fields;
+use super::value::{fields, object};
 use crate::stream::{Column, ColumnType, Treatment};
 
 /// The columns of one object, and the JSON names that lead to them.
@@ -15,7 +15,9 @@ pub(super) struct Layout {
     /// The slots in ascending order of their names.
     sorted: Vec<usize>,
     /// What becomes of the object's fields.
-    pub(super) treatment: Treatment,
+    treatment: Treatment,
+    /// What becomes of those that go to `_extra`.
+    pub(super) kept: Treatment,
 }
 
 /// One column of an object.
@@ -38,11 +40,11 @@ pub(super) struct Spread {
 }
 
 impl Layout {
-    pub(super) fn new(columns: &[Column], treatment: &Treatment) -> Self {
+    pub(super) fn new(columns: &[Column], treatment: &Treatment, kept: &Treatment) -> Self {
         let mut names = Vec::new();
         let columns = columns
             .iter()
-            .map(|column| ColumnLayout::new(column, treatment, &mut names))
+            .map(|column| ColumnLayout::new(column, treatment, kept, &mut names))
             .collect();
         let mut sorted: Vec<usize> = (0..names.len()).collect();
         sorted.sort_by(|&a, &b| order(&names[a]).cmp(&order(&names[b])));
@@ -51,6 +53,7 @@ impl Layout {
             names,
             sorted,
             treatment: treatment.clone(),
+            kept: kept.clone(),
         }
     }
 
@@ -84,7 +87,7 @@ impl Layout {
                 };
                 match slot {
                     Some(slot) => positions[slot * count + row] = value,
-                    None if matches!(self.treatment.of(name), Some(Treatment::Drop)) => {}
+                    None if self.leaves_out(tape, name, value) => {}
                     None => notes.unknown(value),
                 }
                 last = slot.unwrap_or(followers.unknown());
@@ -96,13 +99,32 @@ impl Layout {
             positions,
         }
     }
+
+    /// Whether the field `name` is left out, or an object of which every field is.
+    fn leaves_out(&self, tape: &Tape<'_>, name: &str, value: u32) -> bool {
+        let Some(treatment) = self.treatment.of(name) else {
+            return false;
+        };
+        if let Treatment::Drop = treatment {
+            return true;
+        }
+        let mut inside = object(tape, value)
+            .value()
+            .map(|end| fields(tape, value, end))
+            .into_iter()
+            .flatten()
+            .peekable();
+        let is_left_out = |(name, _): (&str, u32)| matches!(treatment.of(name), Some(Treatment::Drop));
+        inside.peek().is_some() && inside.all(is_left_out)
+    }
 }
 
 impl ColumnLayout {
-    fn new(column: &Column, row: &Treatment, names: &mut Vec<String>) -> Self {
+    fn new(column: &Column, row: &Treatment, kept: &Treatment, names: &mut Vec<String>) -> Self {
         let first = names.len();
         // A rule holds for every name of a column.
-        let treatment = column.json_names().next().and_then(|name| row.of(name)).cloned();
+        let of = |all: &Treatment| column.json_names().next().and_then(|name| all.of(name)).cloned();
+        let treatment = of(row);
         // A field that happens to be called `_extra` is as unknown as any other.
         if column.kind != ColumnType::Extra {
             names.extend(column.json_names().map(str::to_owned));
@@ -110,8 +132,10 @@ impl ColumnLayout {
         Self {
             column: column.clone(),
             slots: first..names.len(),
-            fields: (column.kind == ColumnType::Struct)
-                .then(|| Layout::new(&column.fields, treatment.as_ref().unwrap_or(&Treatment::default()))),
+            fields: (column.kind == ColumnType::Struct).then(|| {
+                let (row, kept) = (treatment.clone().unwrap_or_default(), of(kept).unwrap_or_default());
+                Layout::new(&column.fields, &row, &kept)
+            }),
             treatment,
         }
     }

@@ -6,7 +6,7 @@ use ahash::RandomState;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding as ParquetEncoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::metadata::{FileMetaData, KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
@@ -18,6 +18,8 @@ use crate::stream::{Column, ColumnType, Encoding, Stream};
 pub(super) const STREAM: &str = "cio2parquet.stream";
 /// and where the version of its schema.
 pub(super) const SCHEMA_VERSION: &str = "cio2parquet.schema_version";
+/// Where it says what of the rows was left out or hashed, if anything was.
+const COLUMNS: &str = "cio2parquet.columns";
 
 /// What a dictionary is not worth being tried for is known after so many values.
 const GLANCE: usize = 1024;
@@ -36,10 +38,11 @@ pub(super) fn options(stream: &Stream, first: &RecordBatch) -> Result<ArrowWrite
 fn properties(stream: &Stream, first: &RecordBatch) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(1).map_err(|error| Error::internal("zstd has no such level").caused_by(error))?;
     let entry = |name: &str, value: String| KeyValue::new(name.to_owned(), value);
-    let about = vec![
+    let mut about = vec![
         entry(STREAM, stream.stream.clone()),
         entry(SCHEMA_VERSION, stream.version.to_string()),
     ];
+    about.extend(stamp(stream)?.map(|rules| entry(COLUMNS, rules)));
     let builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by("cio2parquet".into())
@@ -56,6 +59,25 @@ fn properties(stream: &Stream, first: &RecordBatch) -> Result<WriterProperties> 
     });
     let mut seen = Texts::with_capacity_and_hasher(2 * GLANCE, RandomState::default());
     Ok(encodings(builder, &[], &stream.columns, first.columns(), &mut seen).build())
+}
+
+/// What the footer says of the rules that the stream is under.
+fn stamp(stream: &Stream) -> Result<Option<String>> {
+    if stream.rules.is_none() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(&stream.rules);
+    text.map(Some)
+        .map_err(|error| Error::internal("rules for columns cannot be written as JSON").caused_by(error))
+}
+
+/// Whether a file was written under the rules that the stream is under: rows of others must not meet.
+pub(super) fn is_under_rules(stream: &Stream, file: &FileMetaData) -> Result<bool> {
+    let mut pairs = file.key_value_metadata().into_iter().flatten();
+    let said = pairs
+        .find(|pair| pair.key == COLUMNS)
+        .and_then(|pair| pair.value.as_ref());
+    Ok(said == stamp(stream)?.as_ref())
 }
 
 /// Texts of one column.

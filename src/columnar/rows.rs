@@ -144,7 +144,7 @@ fn decode_rows(table: &Table, context: &PageContext, tape: &Tape<'_>, found: &Fo
     let mut arrays = columns.decode(&table.layout, table.schema.fields(), &objects);
     let mut notes = columns.notes;
     require(table, &arrays, &mut notes);
-    let (extra, drift) = extra_column(tape, &table.layout, &table.stream.extra, &objects, &mut notes);
+    let (extra, drift) = extra_column(tape, &table.layout, table.stream.drops_extra, &objects, &mut notes);
     if let Some(last) = arrays.last_mut() {
         *last = extra;
     }
@@ -172,8 +172,8 @@ fn set_aside(stream: &Stream, tape: &Tape<'_>, row: u32) -> String {
         return as_served(tape, row);
     }
     match tape.get(row) {
-        TapeElement::StartObject(_) => as_kept(tape, row, &stream.row),
-        // Without names nobody can tell what it holds.
+        TapeElement::StartObject(_) if !stream.drops_extra => as_kept(tape, row, &stream.kept),
+        // Without names nobody can tell what it holds, nor what of it would be left out with `_extra`.
         _ => withheld(stream, as_served(tape, row).as_bytes()),
     }
 }

@@ -82,11 +82,47 @@ fn all_of_extra_can_be_hashed_or_left_out() {
 }
 
 #[test]
+fn what_is_left_out_is_no_hash_either_when_all_of_extra_is_hashed() {
+    let fields = r#""who":[{"email":"a","phone":"b"}],"old":{"x":"c","y":"d"}"#;
+    let page = decode(&["who.email", "_extra.old.x"], &["_extra"], &row(fields));
+    let extra = format!(
+        r#"{{"who":[{{"phone":"{}"}}],"old":{{"y":"{}"}}}}"#,
+        key().of("b"),
+        key().of("d")
+    );
+    assert_eq!(show(&page.rows, "_extra", 0), extra);
+}
+
+#[test]
+fn a_struct_of_which_all_is_left_out_is_no_drift() {
+    let page = decode(
+        &["who.email"],
+        &[],
+        &[row(r#""who":{"email":"a"}"#), row(r#""who":{}"#)].join(","),
+    );
+    assert_eq!(show(&page.rows, "_extra", 0), "null");
+    assert_eq!(show(&page.rows, "_extra", 1), r#"{"who":{}}"#);
+    assert_eq!(page.drift.len(), 1);
+}
+
+#[test]
+fn a_text_in_the_place_of_what_a_rule_is_about_a_part_of_is_withheld() {
+    let fields = r#""who":"a@example.com","data":"{\"email\":\"a@example.com\"}","new":["a@example.com",7,null,{"email":"b","n":1}]"#;
+    let page = decode(&[], &["who.email", "data.email", "_extra.new.email"], &row(fields));
+    assert_eq!(show(&page.rows, "data", 0), r#"{"withheld":true}"#);
+    let extra = format!(
+        r#"{{"who":{{"withheld":true}},"new":[{{"withheld":true}},{{"withheld":true}},null,{{"email":"{}","n":1}}]}}"#,
+        key().of("b")
+    );
+    assert_eq!(show(&page.rows, "_extra", 0), extra);
+}
+
+#[test]
 fn json_text_is_treated_inside() {
-    let fields = r#""data":{"email":"a","deep":[{"email":{"old":"b","new":null}},"c"],"n":1.50}"#;
+    let fields = r#""data":{"email":"a","deep":[{"email":{"old":"b","new":null}}],"n":1.50}"#;
     let page = decode(&[], &["data.email", "data.deep.email", "data.n"], &row(fields));
     let data = format!(
-        r#"{{"email":"{}","deep":[{{"email":{{"old":"{}","new":null}}}},"c"],"n":"{}"}}"#,
+        r#"{{"email":"{}","deep":[{{"email":{{"old":"{}","new":null}}}}],"n":"{}"}}"#,
         key().of("a"),
         key().of("b"),
         key().of("1.50")

@@ -8,6 +8,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 
+use super::parquet_layout::is_under_rules;
 use crate::error::{Error, Result};
 use crate::stream::{Stream, arrow_schema};
 
@@ -36,6 +37,12 @@ pub(super) fn rows_of<R: ChunkReader + 'static>(
     stream: &Stream,
     file: ParquetRecordBatchReaderBuilder<R>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<R>> {
+    if !is_under_rules(stream, file.metadata().file_metadata())? {
+        return Err(Error::storage(format!(
+            "a stored partition of {} has other columns left out or hashed than its table; move it away, its rows are asked for again",
+            stream.stream
+        )));
+    }
     let reader = file.with_batch_size(BATCH_ROWS).build();
     let reader = reader.map_err(|error| unreadable(stream, error))?;
     let schema = arrow_schema(stream);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::refusal::{refuse_neighbour, refuse_other};
+use super::refusal::{begins_anew, refuse_neighbour, refuse_other};
 use super::version::{Creation, Version, highest_after, newest_listed};
 use super::writer::{Claimed, Clock, Holder};
 use super::{Claim, TableState, TableWriter};
@@ -140,6 +140,10 @@ impl Claiming<'_> {
             refuse_neighbour(self.storage, &self.initial, self.options).await?;
             return Ok((0, self.initial.clone(), listed));
         };
+        if begins_anew(&version.state, self.options) {
+            refuse_neighbour(self.storage, &self.initial, self.options).await?;
+            return Ok((version.number, self.initial.clone(), listed));
+        }
         refuse_other(&version.state, &self.initial, self.options)?;
         let mut state = version.state;
         state.prefix = state.prefix.or_else(|| self.initial.prefix.clone());

@@ -13,12 +13,18 @@ use crate::stream::ColumnRules;
 ///
 /// Input when the table holds another stream, or treats columns in another way; storage.
 pub async fn claimable(storage: &Storage, initial: &TableState, options: ClaimOptions) -> Result<Option<TableState>> {
-    let Some(version) = newest(storage, &initial.table).await? else {
+    let newest = newest(storage, &initial.table).await?;
+    let Some(version) = newest.filter(|version| !begins_anew(&version.state, options)) else {
         refuse_neighbour(storage, initial, options).await?;
         return Ok(None);
     };
     refuse_other(&version.state, initial, options)?;
     Ok(Some(version.state))
+}
+
+/// Whether the name is free again, and to be used for another table.
+pub(super) fn begins_anew(state: &TableState, options: ClaimOptions) -> bool {
+    state.moved_to.is_some() && options.beside
 }
 
 /// Whatever the table holds that is not what `wanted` would begin.
@@ -49,9 +55,14 @@ pub(super) fn refuse_other(state: &TableState, wanted: &TableState, options: Cla
     ))
 }
 
-/// A table of which a part is elsewhere.
+/// A table of which a part is elsewhere, or all of it.
 fn refuse_moving(state: &TableState, options: ClaimOptions) -> Result<()> {
     let table = &state.table;
+    if let Some(to) = &state.moved_to {
+        return Err(Error::input(format!(
+            "table {table} was renamed to {to}: export it under that name, or begin another {table} with --new-table"
+        )));
+    }
     let (from, to) = match (&state.moving_from, &state.moving_to) {
         (Some(from), _) => (from, table),
         (None, Some(to)) => (table, to),
@@ -85,7 +96,11 @@ pub(super) async fn refuse_neighbour(storage: &Storage, initial: &TableState, op
             continue;
         };
         // Another prefix is another workspace.
-        if state.stream == initial.stream && state.prefix.is_some() && state.prefix == initial.prefix {
+        if state.stream == initial.stream
+            && state.moved_to.is_none()
+            && state.prefix.is_some()
+            && state.prefix == initial.prefix
+        {
             return Err(Error::input(format!(
                 "the stream {} is in the table {name} of this lake, not in {}: call it {name} again, give the table its new name with \
                  `cio2parquet rename {name} {}`, or begin a second one with --new-table",

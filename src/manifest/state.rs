@@ -31,6 +31,10 @@ pub struct TableState {
     /// The table that this one gives its partitions to, as long as `rename` has not finished.
     #[serde(default)]
     pub moving_to: Option<String>,
+    /// The name that the table has now. Nothing is left under this one; what is begun under it again goes on with its numbers, so that
+    /// whoever slept since it was another table has lost.
+    #[serde(default)]
+    pub moved_to: Option<String>,
     /// The schema of the table's files.
     pub schema: SchemaRef,
     /// What of the rows may not stand in the table as it is served.
@@ -82,6 +86,7 @@ impl TableState {
             prefix: None,
             moving_from: None,
             moving_to: None,
+            moved_to: None,
             schema,
             columns: ColumnRules::default(),
             description: None,
@@ -107,10 +112,10 @@ impl TableState {
     /// The stream with the columns of this table: enough to read it. `None` when `catalog` knows no such stream, or no such columns.
     pub fn stream_of(&self, catalog: &Catalog) -> Option<Arc<Stream>> {
         let stream = catalog.get(&self.stream).ok()?;
-        if self.columns.exclude.is_empty() {
+        if self.columns.is_none() {
             return Some(stream);
         }
-        stream.without(&self.columns.exclude).ok().map(Arc::new)
+        stream.read_under(&self.columns).ok().map(Arc::new)
     }
 
     /// How many rows the stored partitions hold.

@@ -29,8 +29,8 @@ pub use trigger::{Trigger, time_zone};
 /// Nothing younger than this is read where a range can be asked for: rows of the last moment may still be on their way in.
 pub const SETTLING: SignedDuration = SignedDuration::from_secs(60);
 
-/// An unfinished full-table run is gone on with by the next one for this long; after that what it read is too old to be proof.
-const FULL_TABLE_KEEPS: SignedDuration = SignedDuration::from_hours(24);
+/// An unfinished full-table run is gone on with by the next one for this long: nights are a day apart, give or take, and one may take several.
+const FULL_TABLE_KEEPS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What was asked for on the command line or in the config file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -370,7 +370,7 @@ mod tests {
         state.full_table = Some(begun);
         let rest = pair("2026-11-20T00:00:00Z", "2026-11-22T09:59:00Z");
         assert_eq!(plan(SyncMode::FullTable, &asked, &state), [rest]);
-        let later = ask("2026-11-24T10:00:00Z", 30);
+        let later = ask("2026-11-29T10:00:00Z", 30);
         assert_eq!(plan(SyncMode::FullTable, &later, &state)[0].0, "2026-11-01T00:00:00Z");
     }
 

@@ -48,7 +48,8 @@ impl Schedule {
         }
         match self.trigger.last(now).filter(|last| *last > self.dealt) {
             Some(last) => {
-                self.dealt = last;
+                // A trigger that is changed meanwhile has been due before, but not since this run began.
+                self.dealt = now;
                 Turn::Run(last)
             }
             None => Turn::Wait(self.next()),
@@ -128,6 +129,16 @@ mod tests {
         assert_eq!(
             schedule.turn(at("2026-11-21T03:10:00Z")),
             Turn::Wait(at("2026-11-21T06:00:00Z"))
+        );
+        // A run that made up for the night is not made up for.
+        assert_eq!(
+            schedule.turn(at("2026-11-21T09:00:00Z")),
+            Turn::Run(at("2026-11-21T06:00:00Z"))
+        );
+        schedule.follow(Trigger::parse("0 8 * * *", "UTC").unwrap());
+        assert_eq!(
+            schedule.turn(at("2026-11-21T09:10:00Z")),
+            Turn::Wait(at("2026-11-22T08:00:00Z"))
         );
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{
     ClaimOptions, ClaimOutcome, CommitOutcome, PartitionFile, TableState, TableWriter, newest, tables,
 };
-use crate::storage::layout::{object_path, parse_partition_path, rejected_folder, version_folder};
+use crate::storage::layout::{object_path, parse_partition_path, rejected_folder};
 use crate::storage::{Expected, Owner, Published, RunId, Storage, StoredObject};
 
 /// Bytes that are copied at a time.
@@ -37,8 +37,6 @@ pub struct RenameSettings {
 pub struct Renamed {
     /// The stream whose table it is.
     pub stream: String,
-    /// Objects that were moved by this call.
-    pub moved: usize,
     /// Partitions of the table.
     pub partitions: usize,
     /// Rows of the table.
@@ -68,6 +66,7 @@ pub async fn rename(storage: &Storage, from: &str, to: &str, settings: &RenameSe
     outcome
 }
 
+/// What is in the way, before anything is claimed.
 async fn refuse(
     storage: &Storage,
     from: &str,
@@ -75,8 +74,10 @@ async fn refuse(
     old: Option<&TableState>,
     new: Option<&TableState>,
 ) -> Result<()> {
-    let goes_on = new.is_some_and(|new| new.moving_from.as_deref() == Some(from));
-    if old.is_none() && !goes_on {
+    if goes_on(from, new) {
+        return Ok(());
+    }
+    let Some(old) = old else {
         let known = tables(storage).await?;
         let there = if known.is_empty() {
             "none".to_owned()
@@ -86,33 +87,47 @@ async fn refuse(
         return Err(Error::input(format!(
             "{storage} holds no table {from:?}; its tables are: {there}"
         )));
+    };
+    if let Some(other) = &old.moved_to {
+        return Err(Error::input(format!("table {from} was renamed to {other} already")));
     }
-    if let Some(other) = old
-        .and_then(|old| old.moving_to.as_deref())
-        .filter(|other| *other != to)
-    {
+    if let Some(other) = old.moving_to.as_ref().filter(|other| *other != to) {
         return Err(Error::input(format!(
             "table {from} is being renamed to {other}, and that has not finished: give `cio2parquet rename {from} {other}` again first"
         )));
     }
-    let other = old.and_then(|old| old.moving_from.as_deref());
-    if let Some(other) = other.or(new.and_then(|new| new.moving_to.as_deref())) {
+    let other = old
+        .moving_from
+        .as_deref()
+        .or(new.and_then(|new| new.moving_to.as_deref()));
+    if let Some(other) = other {
         return Err(Error::input(format!(
             "{from} or {to} is being renamed itself, and that has not finished: give the command again that names {other}"
         )));
     }
-    if new.is_some() && !goes_on {
+    if new.is_some_and(|new| new.moved_to.is_none()) {
         return Err(Error::input(format!(
             "{storage} holds a table {to} already; choose another name, or move that one away first"
+        )));
+    }
+    if old.moving_to.is_none() && !storage.list(to).await?.is_empty() {
+        return Err(Error::input(format!(
+            "{} holds objects that no table knows of; move them away, or choose another name",
+            storage.place(to)
         )));
     }
     Ok(())
 }
 
+/// Whether an attempt came so far that the new table is there.
+fn goes_on(from: &str, new: Option<&TableState>) -> bool {
+    new.is_some_and(|new| new.moving_from.as_deref() == Some(from))
+}
+
 /// A claimed table, its claim renewed as long as it is held.
 struct Held {
     writer: Arc<Mutex<TableWriter>>,
-    renewal: AbortOnDropHandle<()>,
+    _renewal: AbortOnDropHandle<()>,
 }
 
 impl Held {
@@ -120,6 +135,15 @@ impl Held {
         let mut writer = self.writer.lock().await;
         let outcome = writer.commit(edit).await?;
         won(&writer.state().table, outcome)
+    }
+
+    /// Gives the claim back where something else has failed, which says more than that this could not be done.
+    async fn give_back(&self, edit: impl FnOnce(&mut TableState)) {
+        match self.writer.lock().await.release(edit).await {
+            Ok(CommitOutcome::Committed(_)) => {}
+            Ok(CommitOutcome::Lost(_)) => tracing::warn!("a table was taken over while it was renamed"),
+            Err(error) => tracing::warn!(error = %error.chain(), "cannot give a claim back; it ends by itself"),
+        }
     }
 
     async fn state(&self) -> TableState {
@@ -149,20 +173,52 @@ struct Moving<'a> {
 
 impl Moving<'_> {
     async fn run(&self, old: Option<TableState>, new: Option<TableState>) -> Result<Renamed> {
+        let old = old.filter(|old| old.moved_to.is_none());
         let Some(old) = old else {
             // Only the last version was missing.
             let initial = new.ok_or_else(|| Error::internal("there is nothing to rename"))?;
-            return self.finish(&self.claim(self.to, initial).await?, 0).await;
+            return self.finish(&self.claim(self.to, initial).await?).await;
         };
+        let began = goes_on(self.from, new.as_ref());
         let old = self.claim(self.from, old).await?;
         old.commit(|state| state.moving_to = Some(self.to.to_owned())).await?;
         let state = old.state().await;
-        let new = self.claim(self.to, self.begun(&state)).await?;
-        let copied = self.copy(&state, &new).await?;
-        let moved = copied.len();
+        let new = match self.begin(&state).await {
+            Ok(new) => new,
+            Err(error) => {
+                // Nothing has moved, so nothing goes on; unless an attempt before this one had begun.
+                old.give_back(|state| state.moving_to = state.moving_to.take().filter(|_| began))
+                    .await;
+                return Err(error);
+            }
+        };
+        let moved = self.carry(&state, &old, &new).await;
+        if moved.is_err() {
+            old.give_back(|_| {}).await;
+            new.give_back(|_| {}).await;
+        }
+        moved
+    }
+
+    /// Claims the new table, which must not have become another one meanwhile.
+    async fn begin(&self, old: &TableState) -> Result<Held> {
+        let new = self.claim(self.to, self.begun(old)).await?;
+        if goes_on(self.from, Some(&new.state().await)) {
+            return Ok(new);
+        }
+        new.give_back(|_| {}).await;
+        Err(Error::input(format!(
+            "another run has begun a table {} meanwhile; {} stays as it is, choose another name",
+            self.to, self.from
+        )))
+    }
+
+    /// Copies, names, takes away, and leaves behind where the table is.
+    async fn carry(&self, state: &TableState, old: &Held, new: &Held) -> Result<Renamed> {
+        let copied = self.copy(state, new).await?;
         let kept = new.state().await.partitions;
         new.commit(|of_new| {
-            *of_new = self.begun(&state);
+            *of_new = self.begun(state);
             of_new.partitions = kept;
             // Without an entry the next run reads it and enters it, as it would have done under the old name.
             of_new.partitions.extend(
@@ -173,16 +229,17 @@ impl Moving<'_> {
         })
         .await?;
         self.move_rejected().await?;
-        self.remove(&old, copied.into_keys().collect()).await?;
-        self.forget(old).await?;
-        self.finish(&new, moved).await
+        self.remove(old, copied.into_keys().collect()).await?;
+        self.leave(old).await?;
+        self.finish(new).await
     }
 
     /// The state of the new table, but for its partitions.
     fn begun(&self, old: &TableState) -> TableState {
         TableState {
             table: self.to.to_owned(),
-            prefix: None,
+            // As far as it stands before the new name too; what is exported under that says so otherwise.
+            prefix: old.prefix.clone().filter(|prefix| self.to.starts_with(prefix.as_str())),
             moving_from: Some(self.from.to_owned()),
             moving_to: None,
             partitions: BTreeMap::new(),
@@ -207,7 +264,7 @@ impl Moving<'_> {
             ClaimOutcome::Claimed(writer) => {
                 let writer = Arc::new(Mutex::new(writer));
                 Ok(Held {
-                    renewal: AbortOnDropHandle::new(tokio::spawn(renew(Arc::clone(&writer)))),
+                    _renewal: AbortOnDropHandle::new(tokio::spawn(renew(Arc::clone(&writer)))),
                     writer,
                 })
             }
@@ -273,17 +330,21 @@ impl Moving<'_> {
     }
 
     async fn move_rejected(&self) -> Result<()> {
-        for info in self.storage.list(&rejected_folder(self.from)).await? {
-            let Some(name) = info.path.strip_prefix(&rejected_folder(self.from)) else {
+        let (from, to) = (rejected_folder(self.from), rejected_folder(self.to));
+        for info in self.storage.list(&from).await? {
+            let Some(name) = info.path.strip_prefix(&from) else {
                 continue;
             };
             if let Some(bytes) = self.storage.get(&info.path).await? {
                 // One that is there was moved before.
-                self.storage
-                    .create(&format!("{}{name}", rejected_folder(self.to)), bytes)
-                    .await?;
+                self.storage.create(&format!("{to}{name}"), bytes).await?;
             }
-            self.storage.delete(&info.path).await?;
+            self.storage.delete(&info.path).await.map_err(|cause| {
+                let text = format!(
+                    "rows that were set aside stay in {from}; let the key delete, and give the same command again"
+                );
+                Error::storage(text).caused_by(cause)
+            })?;
         }
         Ok(())
     }
@@ -301,26 +362,28 @@ impl Moving<'_> {
         })
     }
 
-    /// Deletes the old table's versions, the oldest first: the highest of those that are left goes on telling where the table is.
-    async fn forget(&self, old: Held) -> Result<()> {
-        // Who has the writer knows that no renewal is on its way.
+    /// The last version of the old table says where it is, and that nothing is left here.
+    async fn leave(&self, old: &Held) -> Result<()> {
         let mut writer = old.writer.lock().await;
-        won(self.from, writer.renew().await?)?;
-        drop(old.renewal);
-        for version in self.storage.list(&version_folder(self.from)).await? {
-            self.storage.delete(&version.path).await?;
-        }
-        Ok(())
+        let outcome = writer
+            .release(|state| {
+                *state = TableState {
+                    prefix: state.prefix.clone(),
+                    moved_to: Some(self.to.to_owned()),
+                    ..TableState::new(&state.stream, &state.table, state.schema.clone())
+                };
+            })
+            .await?;
+        won(self.from, outcome)
     }
 
-    async fn finish(&self, new: &Held, moved: usize) -> Result<Renamed> {
+    async fn finish(&self, new: &Held) -> Result<Renamed> {
         let mut writer = new.writer.lock().await;
         let outcome = writer.release(|state| state.moving_from = None).await?;
         won(self.to, outcome)?;
         let state = writer.state();
         Ok(Renamed {
             stream: state.stream.clone(),
-            moved,
             partitions: state.partitions.len(),
             rows: state.rows(),
         })

@@ -126,6 +126,17 @@ impl RunReport {
         }
     }
 
+    /// The report of a run that was stopped before any stream could be begun.
+    pub fn stopped_early(run: RunId, now: Timestamp, stop: Option<StopReason>) -> Self {
+        Self {
+            run,
+            exit_code: stopped(stop),
+            now,
+            streams: Vec::new(),
+            error: Some("it was stopped before the lake could be opened".to_owned()),
+        }
+    }
+
     /// The report of a run whose streams all ended one way or another.
     pub fn of(run: RunId, now: Timestamp, streams: Vec<StreamReport>, stop: Option<StopReason>) -> Self {
         let exit_code = exit_code(&streams, stop);
@@ -151,10 +162,7 @@ fn exit_code(streams: &[StreamReport], stop: Option<StopReason>) -> u8 {
         return ErrorKind::Held.exit_code();
     }
     if any(Status::Stopped) {
-        return match stop {
-            Some(StopReason::OutOfTime) => 9,
-            _ => 130,
-        };
+        return stopped(stop);
     }
     if any(Status::Failed) && !committed {
         let order = [ErrorKind::Storage, ErrorKind::Api, ErrorKind::Internal];
@@ -168,6 +176,13 @@ fn exit_code(streams: &[StreamReport], stop: Option<StopReason>) -> u8 {
         return 8;
     }
     0
+}
+
+fn stopped(stop: Option<StopReason>) -> u8 {
+    match stop {
+        Some(StopReason::OutOfTime) => 9,
+        _ => 130,
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::column::Column;
+use super::rules::ColumnRules;
 use super::treatment::Treatment;
 
 /// One `schemas/<stream>.json`.
@@ -34,9 +35,15 @@ pub struct Stream {
     /// What becomes of the fields of a row, by the names that are served.
     #[serde(skip)]
     pub row: Treatment,
-    /// What becomes of everything that goes to `_extra`.
+    /// The same, of what goes to `_extra` and of rows that are set aside.
     #[serde(skip)]
-    pub extra: Treatment,
+    pub kept: Treatment,
+    /// Nothing goes to `_extra`, and a row that is set aside is withheld.
+    #[serde(skip)]
+    pub drops_extra: bool,
+    /// The rules that this stream is under; files say which they were written under.
+    #[serde(skip)]
+    pub rules: ColumnRules,
 }
 
 fn row_bytes() -> u64 {

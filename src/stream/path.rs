@@ -75,7 +75,7 @@ impl Stream {
     }
 
     fn has_column(&self, path: &str) -> Error {
-        let name = path.trim_start_matches(EXTRA).trim_start_matches('.');
+        let name = path.split('.').nth(1).unwrap_or_default();
         Error::input(format!(
             "{path:?} of {} has a column of its own; write {name:?}, which holds for what does not fit into it too",
             self.stream

@@ -43,7 +43,7 @@ impl Stream {
             if let Some(excluded) = rules
                 .exclude
                 .iter()
-                .find(|other| encloses(other, path) || encloses(path, other))
+                .find(|other| encloses(other, path) || (encloses(path, other) && path != EXTRA))
             {
                 return Err(Error::input(format!(
                     "{path:?} of {} cannot be hashed while {excluded:?} is left out; name what is left of it, or one of the two",
@@ -53,19 +53,37 @@ impl Stream {
             let hash = hash.ok_or_else(|| Error::internal("there is no key to hash columns with"))?;
             self.treat(&mut stream, path, &Treatment::Hash(hash.clone()))?;
         }
+        stream.kept = match hash.filter(|_| rules.hash.iter().any(|path| path == EXTRA)) {
+            Some(hash) => stream.row.or_hash(hash),
+            None => stream.row.clone(),
+        };
+        stream.drops_extra = rules.exclude.iter().any(|path| path == EXTRA);
+        stream.rules = rules.clone();
         Ok(stream)
     }
 
-    /// The stream with the columns of its table when `exclude` was left out: enough to read the table, not to write it.
+    /// The stream as the table of `rules` has it: enough to read the table, not to write it.
+    ///
+    /// # Errors
+    /// As [`Stream::without`].
+    pub fn read_under(&self, rules: &ColumnRules) -> Result<Self> {
+        let stream = self.without(&rules.exclude)?;
+        Ok(Self {
+            rules: rules.clone(),
+            ..stream
+        })
+    }
+
+    /// The stream without the columns of `exclude`. A path into `_extra` takes no column away, whatever has got a column since.
     ///
     /// # Errors
     /// Input, for a path that leads nowhere or to what cannot be left out.
-    pub fn without(&self, exclude: &[String]) -> Result<Self> {
+    fn without(&self, exclude: &[String]) -> Result<Self> {
         let mut stream = self.clone();
-        for path in exclude {
+        let columns = exclude.iter().filter(|path| path.split('.').next() != Some(EXTRA));
+        for path in columns {
             self.check_excluded(path)?;
-            let target = self.target(path)?;
-            if !target.is_inside_json && path != EXTRA {
+            if !self.target(path)?.is_inside_json {
                 remove(&mut stream.columns, &path.split('.').collect::<Vec<_>>());
             }
         }
@@ -74,12 +92,12 @@ impl Stream {
 
     /// Whether rows are stored as they are served.
     pub fn is_as_served(&self) -> bool {
-        self.row.is_none() && self.extra.is_none()
+        self.kept.is_none() && !self.drops_extra
     }
 
     /// A digest of `bytes` that gives nothing away, as far as there is a key.
     pub fn digest(&self, bytes: &[u8]) -> String {
-        match self.row.key().or(self.extra.key()) {
+        match self.kept.key() {
             Some(hash) => hash.of_bytes(bytes),
             None => Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
         }
@@ -105,10 +123,6 @@ impl Stream {
     }
 
     fn treat(&self, stream: &mut Self, path: &str, treatment: &Treatment) -> Result<()> {
-        if path == EXTRA {
-            stream.extra = treatment.clone();
-            return Ok(());
-        }
         for served in self.target(path)?.served {
             stream.row.set(&served, treatment);
         }

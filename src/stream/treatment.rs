@@ -7,8 +7,14 @@ use super::KeyedHash;
 /// What becomes of one value.
 #[derive(Debug, Clone)]
 pub enum Treatment {
-    /// It is stored as served, but for the fields that are named here, where it is an object. A list is as its elements.
-    Keep(BTreeMap<String, Treatment>),
+    /// It is stored as served, but for fields of it, where it is an object. A list is as its elements. Where something is to become of its
+    /// fields, a text or a number in its place may be all of them at once, and is withheld.
+    Fields {
+        /// What becomes of the fields of these names.
+        named: BTreeMap<String, Treatment>,
+        /// What becomes of the others, and of texts and numbers.
+        others: Option<Box<Treatment>>,
+    },
     /// It is left out.
     Drop,
     /// Every text and number in it becomes its hash; names, `true`, `false` and null stay.
@@ -17,7 +23,10 @@ pub enum Treatment {
 
 impl Default for Treatment {
     fn default() -> Self {
-        Self::Keep(BTreeMap::new())
+        Self::Fields {
+            named: BTreeMap::new(),
+            others: None,
+        }
     }
 }
 
@@ -25,20 +34,20 @@ impl Treatment {
     /// What becomes of the field `name`; `None` when it is stored as served.
     pub fn of(&self, name: &str) -> Option<&Self> {
         match self {
-            Self::Keep(fields) => fields.get(name),
+            Self::Fields { named, others } => named.get(name).or(others.as_deref()),
             Self::Drop | Self::Hash(_) => Some(self),
         }
     }
 
     /// Whether everything is stored as served.
     pub fn is_none(&self) -> bool {
-        matches!(self, Self::Keep(fields) if fields.is_empty())
+        matches!(self, Self::Fields { named, others: None } if named.is_empty())
     }
 
     /// The key of the first hash in it; all of a table's are of one key.
     pub(super) fn key(&self) -> Option<&KeyedHash> {
         match self {
-            Self::Keep(fields) => fields.values().find_map(Self::key),
+            Self::Fields { named, others } => named.values().chain(others.as_deref()).find_map(Self::key),
             Self::Drop => None,
             Self::Hash(hash) => Some(hash),
         }
@@ -47,11 +56,25 @@ impl Treatment {
     /// Puts `treatment` at the end of `path`. What encloses it already wins; what it encloses gives way.
     pub(super) fn set(&mut self, path: &[&str], treatment: &Self) {
         match (self, path) {
-            (Self::Keep(fields), [name, rest @ ..]) => {
-                fields.entry((*name).to_owned()).or_default().set(rest, treatment);
+            (Self::Fields { named, .. }, [name, rest @ ..]) => {
+                named.entry((*name).to_owned()).or_default().set(rest, treatment);
             }
             (Self::Drop | Self::Hash(_), [_, ..]) => {}
             (whole, []) => *whole = treatment.clone(),
+        }
+    }
+
+    /// The same, with everything hashed that would be stored as served.
+    pub(super) fn or_hash(&self, hash: &KeyedHash) -> Self {
+        match self {
+            Self::Fields { named, .. } => {
+                let named = named.iter();
+                Self::Fields {
+                    named: named.map(|(name, inner)| (name.clone(), inner.or_hash(hash))).collect(),
+                    others: Some(Box::new(Self::Hash(hash.clone()))),
+                }
+            }
+            Self::Drop | Self::Hash(_) => self.clone(),
         }
     }
 }

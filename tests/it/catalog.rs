@@ -244,3 +244,22 @@ fn an_export_shows_its_months_days_and_run() {
     assert_eq!(text.matches("█ whole").count(), 2, "{text}");
     assert_eq!(text.matches("  days ").count(), 1, "{text}");
 }
+
+#[test]
+fn one_damaged_table_hides_no_other() {
+    let door = Door::open(small());
+    door.export(&["customers", "transactional_messages"]).expect(0);
+    let folder = door.lake().join("_manifest/customers");
+    fs::write(folder.join("00000000000000000099.json"), "{").unwrap();
+    let lake = door.lake().display().to_string();
+    for more in [&[][..], &["--json"]] {
+        let ran = door.run(&[&["catalog", "--to", &lake], more].concat());
+        assert_eq!(ran.code, 6);
+        assert!(ran.stdout.contains("transactional_messages"), "{}", ran.stdout);
+        assert!(
+            ran.stderr.contains("00000000000000000099.json is damaged"),
+            "{}",
+            ran.stderr
+        );
+    }
+}

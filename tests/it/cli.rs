@@ -290,3 +290,39 @@ fn a_log_that_cannot_be_written_ends_no_export() {
         .status();
     assert_eq!(ran.unwrap().code(), Some(6));
 }
+
+/// `export` into a store that takes a connection and never says a word.
+fn exporting_into(silent: &std::net::TcpListener, door: &Door, more: &[&str]) -> std::process::Child {
+    let config = door.lake().with_extension("toml");
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let text = format!("to = \"s3://lake/x\"\n[storage]\nendpoint = \"{endpoint}\"\nregion = \"us-east-1\"\n");
+    fs::write(&config, text).unwrap();
+    let mut command = binary();
+    command
+        .env("CIO_TOKEN", door.sandbox.token())
+        .env("CIO_API_URL", door.sandbox.url())
+        .env("AWS_ACCESS_KEY_ID", "nobody")
+        .env("AWS_SECRET_ACCESS_KEY", "nothing")
+        .args(["export", "--report", "json", "--config"])
+        .arg(&config)
+        .args(more);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn a_run_that_waits_for_its_store_can_be_stopped() {
+    let silent = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let door = Door::open(small());
+    let store = silent();
+    let out_of_time = exporting_into(&store, &door, &["--max-duration", "1s"]);
+    let ran = Ran::from(out_of_time.wait_with_output().unwrap());
+    assert_eq!(ran.expect(9)["exit_code"], 9);
+    let store = silent();
+    let waiting = exporting_into(&store, &door, &[]);
+    // By the time it knocks it listens for signals.
+    let _knock = store.accept().unwrap();
+    let process = rustix::process::Pid::from_child(&waiting);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let ran = Ran::from(waiting.wait_with_output().unwrap());
+    assert_eq!(ran.expect(130)["exit_code"], 130);
+}

@@ -279,3 +279,46 @@ fn another_key_or_other_rules_are_refused_before_anything_is_asked() {
         "\"metrics.sent\" of transactional_message_details cannot be hashed",
     );
 }
+
+#[test]
+fn what_goes_to_extra_as_a_whole_is_hashed_or_left_out_of_rows_set_aside_too() {
+    for rule in ["hash", "exclude"] {
+        let ruled = Ruled::open(&format!(
+            "[columns]\n{rule} = [\"_extra\", \"email\", \"identifiers.email\", \"customer_identifiers.email\", \"recipient\"]\n"
+        ));
+        ruled.door.change(|behaviour| {
+            behaviour.keyless = 30;
+            behaviour.odd = 10;
+        });
+        ruled.export(Some(KEY), &[]).expect(8);
+        let mut rejected = 0;
+        for (path, text) in ruled.files() {
+            rejected += usize::from(path.components().any(|part| part.as_os_str() == "_rejected"));
+            assert!(!text.contains("@example"), "{rule}: {}", path.display());
+        }
+        assert!(rejected > 0);
+        for stream in STREAMS {
+            for row in stored(&ruled.door, stream).values() {
+                assert!(!row.to_string().contains("@example"), "{rule} {stream}: {row}");
+                assert!(rule == "hash" || row["_extra"].is_null(), "{stream}: {row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_other_rules_do_not_get_in_by_the_back_door() {
+    let ruled = Ruled::open("");
+    ruled.export(None, &["customers"]).expect(0);
+    fs::remove_dir_all(ruled.door.lake().join("_manifest")).unwrap();
+    fs::write(&ruled.config, "[columns]\nhash = [\"email\"]\n").unwrap();
+    let report = ruled.export(Some(KEY), &["customers"]).expect(6);
+    let error = stream(&report, "customers")["error"].to_string();
+    assert!(error.contains("other columns left out or hashed"), "{error}");
+    let lake = ruled.door.lake();
+    let verified = ruled.door.run(&["verify", "--to", lake.to_str().unwrap()]);
+    assert_eq!(verified.code, 6, "{}", verified.stdout);
+    fs::remove_file(lake.join("customers/part-0.parquet")).unwrap();
+    ruled.export(Some(KEY), &["customers"]).expect(0);
+    assert_eq!(ruled.door.run(&["verify", "--to", lake.to_str().unwrap()]).code, 0);
+}

@@ -471,7 +471,8 @@ next runs    Sat 2026-11-21 03:00 CET
              Sun 2026-11-22 03:00 CET
              Mon 2026-11-23 03:00 CET
 full sync    0 4 * * SUN (Europe/Berlin); the first run at or after Sun
-             2026-11-22 04:00 CET is a full-table run, until one completes
+             2026-11-22 04:00 CET is a full-table run, until one completes, and
+             the next run of a table that has had none yet is one
 
 customers
   table      cio_customers

@@ -1,6 +1,8 @@
 //! A table gets another name, whatever dies in between; and nobody gets a second one by mistake.
 
 use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::rows::{self, stored};
 use crate::support::{Door, Ran, binary, small, stream};
@@ -19,14 +21,11 @@ fn export(door: &Door, table: &str) -> Ran {
     door.export(&[OLD, "--since", "15d", "--table", &format!("{OLD}={table}")])
 }
 
+/// The tables under the names that they have now.
 fn tables(door: &Door) -> Vec<String> {
     let entries = fs::read_dir(door.lake().join("_manifest")).unwrap();
-    let with_versions = entries.filter_map(|entry| {
-        let path = entry.unwrap().path();
-        let has_any = fs::read_dir(&path).unwrap().next().is_some();
-        has_any.then(|| path.file_name().unwrap().to_str().unwrap().to_owned())
-    });
-    let mut names: Vec<String> = with_versions.collect();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| door.state(name)["moved_to"].is_null()).collect();
     names.sort();
     names
 }
@@ -67,12 +66,14 @@ fn a_renamed_table_goes_on_where_it_was() {
     let again = rename(&door, OLD, NEW, None);
     assert_eq!(again.code, 2);
     assert!(
-        again
-            .stderr
-            .contains("holds no table \"transactional_message_details\""),
+        again.stderr.contains("was renamed to deliveries already"),
         "{}",
         again.stderr
     );
+    // Nor does a config that nobody has changed begin a second table.
+    let stale = export(&door, OLD);
+    assert_eq!(stale.code, 2);
+    assert!(stale.stderr.contains("was renamed to deliveries"), "{}", stale.stderr);
     // What was covered is not asked for again, what was set aside is not told again.
     let report = export(&door, NEW).expect(0);
     assert_eq!(stream(&report, OLD)["rows"]["new"], 0);
@@ -167,6 +168,75 @@ fn a_second_table_of_a_stream_is_begun_on_purpose_only() {
     assert_eq!(tables(&door), ["customers", "eu_customers", "people"]);
 }
 
+/// A command that is asleep at a step; it goes on when it is let go.
+struct Asleep(std::process::Child);
+
+impl Asleep {
+    fn at(step: &str, mut command: Command) -> Self {
+        command.env("CIO2PARQUET_CRASH", format!("{step}=stop"));
+        let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let state = format!("/proc/{}/stat", child.id());
+        let began = Instant::now();
+        // The letter behind the name: T is stopped.
+        while !fs::read_to_string(&state).unwrap().contains(") T ") {
+            assert!(began.elapsed() < Duration::from_secs(60), "it does not stop at {step}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self(child)
+    }
+
+    fn wake(self) -> Ran {
+        let process = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(process, rustix::process::Signal::CONT).unwrap();
+        self.0.wait_with_output().unwrap().into()
+    }
+}
+
+fn renaming(door: &Door, from: &str, to: &str) -> Command {
+    let mut command = binary();
+    command.args(["rename", from, to, "--to"]).arg(door.lake());
+    command
+}
+
+#[test]
+fn of_two_renames_to_one_name_one_wins_and_the_other_loses_nothing() {
+    let door = Door::open(small());
+    door.export(&["customers", "--prefix", "us_"]).expect(0);
+    door.export(&["customers", "--prefix", "eu_"]).expect(0);
+    let rows = rows::stored_in(&door, "customers", "eu_customers");
+    let late = Asleep::at("table-seen:2", renaming(&door, "eu_customers", "people"));
+    assert_eq!(rename(&door, "us_customers", "people", None).code, 0);
+    let late = late.wake();
+    assert_eq!(late.code, 2, "{}", late.stderr);
+    assert_eq!(tables(&door), ["eu_customers", "people"]);
+    assert_eq!(rows::stored_in(&door, "customers", "eu_customers"), rows);
+    verify(&door);
+    door.export(&["customers", "--prefix", "eu_"]).expect(0);
+}
+
+#[test]
+fn a_run_that_slept_through_a_rename_brings_nothing_back() {
+    let door = Door::open(small());
+    door.export(&["customers"]).expect(0);
+    door.move_clock(30);
+    let mut export = door.exporting_eagerly(&door.lake(), &["customers"]);
+    export.env("CIO2PARQUET_LEASE_SECONDS", "1");
+    let late = Asleep::at("object-finished:1", export);
+    std::thread::sleep(Duration::from_millis(1100));
+    let ran = rename(&door, "customers", "people", None);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let late = late.wake();
+    assert_eq!(late.code, 7, "{}", late.stderr);
+    assert_eq!(tables(&door), ["people"]);
+    assert!(door.data().keys().all(|path| path.contains("/people/")));
+    verify(&door);
+    door.export(&["customers", "--table", "customers=people"]).expect(0);
+    // The name is free for another table, on purpose.
+    door.export(&["customers", "--new-table"]).expect(0);
+    assert_eq!(tables(&door), ["customers", "people"]);
+    verify(&door);
+}
+
 #[test]
 fn what_cannot_be_renamed_is_told() {
     let door = Door::open(small());
@@ -181,10 +251,19 @@ fn what_cannot_be_renamed_is_told() {
         ("customers", "Customers", "one name to many engines"),
         ("customers", "_people", "table name"),
         ("customers", "pe ople", "table name"),
+        ("customers", "Transactional_Messages", "many engines do not tell"),
     ] {
         let ran = rename(&door, from, to, None);
         assert_eq!(ran.code, 2, "{from} {to}");
         assert!(ran.stderr.contains(part), "{from} {to}: {}", ran.stderr);
     }
     assert_eq!(tables(&door), ["customers", "transactional_messages"]);
+    let stray = door.lake().join("people");
+    fs::create_dir(&stray).unwrap();
+    fs::write(stray.join("part-0.parquet"), "who knows").unwrap();
+    let ran = rename(&door, "customers", "people", None);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("objects that no table knows of"), "{}", ran.stderr);
+    // Whatever was refused has left nothing behind.
+    door.export(&["customers", "transactional_messages"]).expect(0);
 }

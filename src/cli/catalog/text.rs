@@ -101,6 +101,9 @@ fn table(out: &mut String, version: &Version) {
             &format!("{way} {other}, not finished; give the same rename again"),
         );
     }
+    if let Some(name) = &state.moved_to {
+        item(out, "rename", &format!("this table is {name} now"));
+    }
     columns(out, state);
     history(out, state);
     oddities(out, state);

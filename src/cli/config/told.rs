@@ -70,7 +70,7 @@ impl Explanation {
     fn full_sync(&self, due: &Due) -> String {
         let next = due.next.first().map_or("never".to_owned(), |next| self.at(*next));
         format!(
-            "{} ({}); the first run at or after {next} is a full-table run, until one completes",
+            "{} ({}); the first run at or after {next} is a full-table run, until one completes, and the next run of a table that has had none yet is one",
             due.cron, self.timezone
         )
     }

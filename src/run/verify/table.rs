@@ -14,7 +14,7 @@ use super::sieve::Sieve;
 use super::unfinished::Unfinished;
 use super::versions;
 use crate::error::Result;
-use crate::manifest::{Version, numbers};
+use crate::manifest::{Version, newest, numbers};
 use crate::storage::layout::version_folder;
 
 /// How often a difference is looked at while a run writes.
@@ -60,6 +60,12 @@ async fn moves(lake: &Lake, version: &Version) -> Result<bool> {
     }
     let newest = numbers(&lake.storage, &version.state.table).await?.pop();
     Ok(newest != Some(version.number))
+}
+
+/// Whether the table has another name now.
+pub async fn is_gone(lake: &Lake, name: &str) -> Result<bool> {
+    let version = newest(&lake.storage, name).await;
+    Ok(version.is_ok_and(|version| version.is_some_and(|version| version.state.moved_to.is_some())))
 }
 
 fn paths_of_damage(report: &TableReport) -> BTreeSet<String> {
