@@ -177,10 +177,11 @@ impl Moving<'_> {
         let Some(old) = old else {
             // Only the last version was missing.
             let initial = new.ok_or_else(|| Error::internal("there is nothing to rename"))?;
-            return self.finish(&self.claim(self.to, initial).await?).await;
+            return self.finish(&self.claim(self.to, initial, false).await?).await;
         };
         let began = goes_on(self.from, new.as_ref());
-        let old = self.claim(self.from, old).await?;
+        // Were the name free by now, there would be nothing to begin.
+        let old = self.claim(self.from, old, false).await?;
         old.commit(|state| state.moving_to = Some(self.to.to_owned())).await?;
         let state = old.state().await;
         let new = match self.begin(&state).await {
@@ -202,7 +203,7 @@ impl Moving<'_> {
 
     /// Claims the new table, which must not have become another one meanwhile.
     async fn begin(&self, old: &TableState) -> Result<Held> {
-        let new = self.claim(self.to, self.begun(old)).await?;
+        let new = self.claim(self.to, self.begun(old), true).await?;
         if goes_on(self.from, Some(&new.state().await)) {
             return Ok(new);
         }
@@ -249,10 +250,11 @@ impl Moving<'_> {
         }
     }
 
-    async fn claim(&self, table: &str, initial: TableState) -> Result<Held> {
+    /// Claims `table`, or begins it as `initial` where `anew` allows it.
+    async fn claim(&self, table: &str, initial: TableState, anew: bool) -> Result<Held> {
         let settings = self.settings;
         let options = ClaimOptions {
-            beside: true,
+            beside: anew,
             moving: true,
             ..settings.claiming
         };

@@ -212,6 +212,14 @@ fn of_two_renames_to_one_name_one_wins_and_the_other_loses_nothing() {
     assert_eq!(rows::stored_in(&door, "customers", "eu_customers"), rows);
     verify(&door);
     door.export(&["customers", "--prefix", "eu_"]).expect(0);
+    // Of two that mean the same table, the later one finds it gone and begins none in its place.
+    let late = Asleep::at("table-seen:1", renaming(&door, "eu_customers", "persons"));
+    assert_eq!(rename(&door, "eu_customers", "persons", None).code, 0);
+    let late = late.wake();
+    assert_eq!(late.code, 2, "{}", late.stderr);
+    assert!(late.stderr.contains("was renamed to persons"), "{}", late.stderr);
+    assert_eq!(tables(&door), ["people", "persons"]);
+    verify(&door);
 }
 
 #[test]
