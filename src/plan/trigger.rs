@@ -29,6 +29,9 @@ const FIELDS: [(&str, &str); 5] = [
     ("weekday", "0-7 or SUN-SAT"),
 ];
 
+/// Files beside those of time zones that mean something else on another machine, or nothing.
+const NO_PLACES: [&str; 3] = ["localtime", "posixrules", "Etc/Unknown"];
+
 /// What stands for five fields.
 const NICKNAMES: [&str; 6] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@hourly"];
 
@@ -191,8 +194,13 @@ impl fmt::Display for Trigger {
 /// # Errors
 /// Input, naming the nearest one that there is.
 pub fn time_zone(name: &str) -> Result<TimeZone> {
-    TimeZone::get(name).map_err(|_| {
+    let is_place = |name: &str| !NO_PLACES.iter().any(|other| other.eq_ignore_ascii_case(name));
+    let found = Some(name)
+        .filter(|name| is_place(name))
+        .and_then(|name| TimeZone::get(name).ok());
+    found.ok_or_else(|| {
         let known = jiff::tz::db().available().map(|known| known.to_string());
+        let known = known.filter(|known| is_place(known));
         let near = known.map(|known| (strsim::jaro_winkler(&known, name), known));
         let near = near
             .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -238,7 +246,7 @@ fn cron(text: &str) -> Result<Cron, String> {
         alone[position] = field;
         if field.split(',').any(str::is_empty) || library(&alone.join(" ")).is_none() {
             return Err(format!(
-                "its {name} is {field:?}; write numbers ({range}), lists, ranges, steps such as */2, or *"
+                "its {name} is {field:?}; write numbers ({range}), lists, ranges that do not wrap round, steps such as */2, or *"
             ));
         }
     }
@@ -486,6 +494,12 @@ mod tests {
             message("Europe/Berln"),
             "\"Europe/Berln\" is no time zone of the IANA database; did you mean \"Europe/Berlin\"?"
         );
+        for other in ["localtime", "posixrules", "Etc/Unknown", "local"] {
+            assert!(
+                message(other).contains("is no time zone") && !message(other).contains("localtime\"?"),
+                "{other}"
+            );
+        }
         assert!(message("?").ends_with("write a name such as \"Europe/Berlin\" or \"UTC\""));
     }
 
