@@ -3,6 +3,7 @@
 use std::fs;
 
 use cio2parquet::sandbox::{Endpoint, Fault, FaultRule};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::{Door, Ran, STREAMS, small, stream};
@@ -156,6 +157,7 @@ fn the_command_line_wins() {
     assert_eq!(sync(&["--sync", "incremental"]), (incremental.clone(), Value::Null));
     // A range that is named for one run stands for nothing but itself.
     assert_eq!(sync(&["--until", "2026-11-19"]), (incremental.clone(), Value::Null));
+    assert_eq!(sync(&["--since", "7d"]), (incremental.clone(), Value::Null));
     assert_eq!(
         sync(&["--sync", "full-table", "--since", "7d"]),
         (full.clone(), Value::Null)
@@ -190,4 +192,34 @@ fn a_trigger_alone_is_nobodys_business_in_an_export() {
     let ran = synced.export(&["customers", "--quiet"]);
     ran.expect(0);
     assert_eq!(ran.stderr, "");
+}
+
+/// Nights that are over before everything is read, each a little more than a day after the one before.
+#[test]
+fn a_full_sync_of_several_nights_comes_to_its_end() {
+    let synced = Synced::open(&format!("{SUNDAYS}[streams.activities]\n"));
+    let began = synced.door.sandbox.now().to_string();
+    for night in 1..=3 {
+        // The first pages of a night come, then the key is refused.
+        let refused = Fault::Status {
+            code: 401,
+            retry_after: None,
+        };
+        let cut_short = FaultRule::at(Endpoint::Activities, [4], refused);
+        synced.door.fail((night < 3).then_some(cut_short));
+        let lake = synced.door.lake();
+        let mut command = synced.door.exporting_eagerly(&lake, &["--config", &synced.config]);
+        let ran = Ran::from(command.output().unwrap());
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(syncs(&report), ["full-table"], "{}", ran.stderr);
+        let state = synced.door.state("activities");
+        if night < 3 {
+            assert_eq!(state["full_table"]["now"], json!(began), "night {night} has begun anew");
+            assert!(state["full_synced"].is_null());
+        } else {
+            assert_eq!(state["full_synced"], json!(synced.door.sandbox.now().to_string()));
+        }
+        let later = synced.door.sandbox.now() + SignedDuration::from_secs(24 * 3600 + 1);
+        synced.door.sandbox.set_now(later);
+    }
 }
