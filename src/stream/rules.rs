@@ -65,7 +65,7 @@ impl Stream {
     /// The stream as the table of `rules` has it: enough to read the table, not to write it.
     ///
     /// # Errors
-    /// As [`Stream::without`].
+    /// Input, for a path that leads nowhere or to what cannot be left out.
     pub fn read_under(&self, rules: &ColumnRules) -> Result<Self> {
         let stream = self.without(&rules.exclude)?;
         Ok(Self {
