@@ -1,6 +1,7 @@
 //! From what was typed, set and written down to settings that a run can rely on: flag, then environment, then file, then default.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -40,8 +41,15 @@ const FOR_TESTS: [&str; 5] = [
 ];
 
 /// What the environment says; read once.
-#[derive(Debug, Default, Clone)]
+#[derive(Default, Clone)]
 pub struct Environment(BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    /// The values are not printed: keys are among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Environment {
     /// The process's own; empty values count as unset.
@@ -137,5 +145,16 @@ impl Settings {
                 .map(|text| parse::span("--max-duration", text))
                 .transpose()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_of_the_environment_is_printed() {
+        let environment = Environment::default().or(HASH_KEY, "geheim");
+        assert_eq!(format!("{environment:?}"), "{\"CIO_HASH_KEY\"}");
     }
 }
