@@ -32,7 +32,7 @@ def test_runs_are_kept_apart_and_end_in_good_order(cronjob: dict[str, Any]) -> N
     assert int(longest[:-1]) * HOUR < job["activeDeadlineSeconds"]
     assert job["backoffLimit"] == 1
     hopeless, moved = job["podFailurePolicy"]["rules"]
-    assert (hopeless["action"], hopeless["onExitCodes"]["values"]) == ("FailJob", [2, 3, 4])
+    assert (hopeless["action"], hopeless["onExitCodes"]["values"]) == ("FailJob", [2, 3, 4, 8, 9])
     assert hopeless["onExitCodes"]["containerName"] == container["name"]
     assert moved["action"] == "Ignore"
     assert job["template"]["spec"]["restartPolicy"] == "Never", "a policy for failures asks for it"
