@@ -132,6 +132,18 @@ impl StdError for Error {
     }
 }
 
+/// The one of `known` that was most likely meant by `name`, for the remedy of a mistake.
+pub fn nearest<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>) -> Option<T> {
+    let likenesses = known
+        .into_iter()
+        .map(|known| (strsim::jaro_winkler(known.as_ref(), name), known));
+    let likely = likenesses.filter(|(likeness, _)| *likeness > LIKELY);
+    likely.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
+}
+
+/// How alike two names must be, from 0 to 1, for one to be taken for the other.
+const LIKELY: f64 = 0.75;
+
 /// What the operating system said, however deep a library has wrapped it.
 pub fn io_kind(cause: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     let mut next = Some(cause);

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::args::CatalogArgs;
 use super::config::Config;
 use super::{out, place, timing};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::manifest::{Version, newest, tables};
 use crate::storage::Storage;
 
@@ -70,13 +70,8 @@ fn next_trigger(config: &Config, to: Option<&str>, now: Timestamp) -> Result<Opt
 }
 
 fn unknown(storage: &Storage, name: &str, there: &[String]) -> Error {
-    let nearest = there
-        .iter()
-        .map(|known| (strsim::jaro_winkler(known, name), known))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let remedy = match (nearest, there) {
-        (Some((_, known)), _) => format!("did you mean {known:?}?"),
+    let remedy = match (nearest(name, there), there) {
+        (Some(known), _) => format!("did you mean {known:?}?"),
         (None, []) => "it holds none; look at --to".to_owned(),
         (None, there) => format!("its tables are {}", there.join(", ")),
     };

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::config::{ColumnsConfig, Config};
 use super::settings::{Environment, HASH_KEY};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::stream::{Catalog, ColumnRules, KeyedHash, Stream};
 
 /// A key of fewer characters is found by trying.
@@ -136,18 +136,13 @@ fn check_paths(config: &Config, columns: &ColumnsConfig, streams: &[Arc<Stream>]
     let Some(lost) = columns.paths().find(lost) else {
         return Ok(());
     };
-    let remedy = nearest(lost.get_ref(), streams);
+    let remedy = remedy(lost.get_ref(), streams);
     Err(config.fault(lost.span(), &format!("{what}; {remedy}")))
 }
 
-fn nearest(path: &str, streams: &[Arc<Stream>]) -> String {
-    let known = streams.iter().flat_map(|stream| stream.paths());
-    let likely = known
-        .map(|known| (strsim::jaro_winkler(&known, path), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match likely {
-        Some((_, known)) => format!("did you mean {known:?}?"),
+fn remedy(path: &str, streams: &[Arc<Stream>]) -> String {
+    match nearest(path, streams.iter().flat_map(|stream| stream.paths())) {
+        Some(known) => format!("did you mean {known:?}?"),
         None => {
             "`cio2parquet streams STREAM` shows the columns, and what has none is written \"_extra.NAME\"".to_owned()
         }

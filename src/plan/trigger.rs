@@ -18,7 +18,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 /// The five fields and what they may hold.
 const FIELDS: [(&str, &str); 5] = [
@@ -201,13 +201,9 @@ pub fn time_zone(name: &str) -> Result<TimeZone> {
     found.ok_or_else(|| {
         let known = jiff::tz::db().available().map(|known| known.to_string());
         let known = known.filter(|known| is_place(known));
-        let near = known.map(|known| (strsim::jaro_winkler(&known, name), known));
-        let near = near
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(likeness, _)| *likeness > 0.8);
-        let remedy = near.map_or_else(
+        let remedy = nearest(name, known).map_or_else(
             || "write a name such as \"Europe/Berlin\" or \"UTC\"".to_owned(),
-            |(_, known)| format!("did you mean {known:?}?"),
+            |known| format!("did you mean {known:?}?"),
         );
         Error::input(format!("{name:?} is no time zone of the IANA database; {remedy}"))
     })

@@ -20,8 +20,9 @@ type Candidates = BTreeMap<String, Vec<String>>;
 /// Takes the candidates of `full` away from the table, or leaves it as it is and says so. Answers whether that completes the
 /// full-table run.
 ///
-/// Rows that were set aside do not keep it from being complete: reading everything once more would set them aside again. A run that served no row at all, or would take more than half of the table away, proves nothing but that something is
-/// wrong, unless the user said otherwise.
+/// Rows that were set aside do not keep it from being complete: reading everything once more would set them aside again. A run that
+/// served no row at all, or would take more than half of the table away, proves nothing but that something is wrong, unless the user
+/// said otherwise.
 ///
 /// # Errors
 /// Stopped, Storage, Held.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Column, ColumnType, Partition, Stream};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 const FILES: [(&str, &str); 5] = [
     ("activities", include_str!("../../schemas/activities.json")),
@@ -57,13 +57,8 @@ impl Catalog {
 
     fn unknown(&self, name: &str) -> Error {
         let names: Vec<&str> = self.streams.iter().map(|stream| stream.stream.as_str()).collect();
-        let nearest = names
-            .iter()
-            .map(|known| (strsim::jaro_winkler(known, name), known))
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        let remedy = match nearest {
-            Some((_, known)) => format!("did you mean {known:?}?"),
+        let remedy = match nearest(name, &names) {
+            Some(known) => format!("did you mean {known:?}?"),
             None => format!("the streams are {}", names.join(", ")),
         };
         Error::input(format!("unknown stream {name:?}; {remedy}"))

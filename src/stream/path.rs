@@ -1,7 +1,7 @@
 //! Paths of columns, as rules name them: `recipient`, `identifiers.email`, into JSON text `data.address`, and `_extra.phone` for what has no column.
 
 use super::{Column, ColumnType, Stream};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 /// The column that holds what no other could.
 pub(super) const EXTRA: &str = "_extra";
@@ -83,14 +83,8 @@ impl Stream {
     }
 
     fn nowhere(&self, path: &str) -> Error {
-        let known = self.paths();
-        let nearest = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(known, path), known))
-            .filter(|(likeness, _)| *likeness > 0.8)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        let remedy = match nearest {
-            Some((_, known)) => format!("did you mean {known:?}?"),
+        let remedy = match nearest(path, self.paths()) {
+            Some(known) => format!("did you mean {known:?}?"),
             None => format!(
                 "`cio2parquet streams {}` shows its columns; what has none is written \"_extra.NAME\"",
                 self.stream
