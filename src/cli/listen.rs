@@ -41,7 +41,7 @@ pub fn listener(settings: &RunSettings, rate: f64, output: Output) -> Listening 
     if output.log_format == LogFormat::Json {
         return plain(Arc::new(|event| log(&event)));
     }
-    if output.verbose == 0 && draws() {
+    if output.verbose == 0 && std::io::stderr().is_terminal() && !out::plain() {
         return bars(settings, rate);
     }
     let lanes = Mutex::new(Lanes::new(rate));
@@ -109,12 +109,6 @@ fn ended(report: &StreamReport) {
         retries = report.retries,
         mark = report.mark.map(|mark| mark.to_string())
     );
-}
-
-/// Whether stderr is a terminal that lines may be drawn on again and again.
-fn draws() -> bool {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    std::io::stderr().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// One line a stream.

@@ -34,7 +34,7 @@ mod wrap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::crash;
 use crate::error::{Error, Result};
@@ -44,7 +44,15 @@ pub use streams::markdown as streams_markdown;
 
 /// Parses the command line, does what it says and answers the exit code.
 pub fn run() -> ExitCode {
-    let args = match Args::try_parse() {
+    // Left to itself, clap colours a dumb terminal where the variable CI is set.
+    let color = if out::plain() {
+        ColorChoice::Never
+    } else {
+        ColorChoice::Auto
+    };
+    let mut command = Args::command().color(color);
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let args = match parsed.and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };

@@ -54,3 +54,9 @@ pub(super) fn log(line: &str) {
 fn write(text: &str) {
     let _ = stderr().lock().write_all(text.as_bytes());
 }
+
+/// Whether the environment wants neither colour nor lines that are drawn again and again.
+pub fn plain() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("NO_COLOR").is_some() || set("TERM").is_some_and(|term| term == "dumb")
+}

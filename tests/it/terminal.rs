@@ -79,7 +79,9 @@ fn help_and_mistakes_are_coloured_only_where_it_is_wanted() {
         };
         assert!(shown(&[]).contains(&ESCAPE), "{args:?} has no colour anywhere");
         assert!(!shown(&[("NO_COLOR", "1")]).contains(&ESCAPE), "{args:?}");
-        assert!(!shown(&[("TERM", "dumb")]).contains(&ESCAPE), "{args:?}");
+        for spared in [&[("TERM", "dumb")][..], &[("TERM", "dumb"), ("CI", "true")]] {
+            assert!(!shown(spared).contains(&ESCAPE), "{args:?} with {spared:?}");
+        }
     }
 }
 
