@@ -1,9 +1,9 @@
 //! Reading a body, but not more of it than is good.
 
-use std::io::{self, Read};
+use std::io;
 
 use bytes::{Bytes, BytesMut};
-use flate2::bufread::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
 use serde_json::Value;
@@ -17,6 +17,10 @@ pub(super) const LARGEST_PAGE: usize = 32 << 20;
 const LARGEST_REFUSAL: usize = 64 << 10;
 
 const MOST_RESERVED: usize = 1 << 20;
+const LEAST_RESERVED: usize = 8 << 10;
+
+/// The largest window that gzip knows.
+const WINDOW_BITS: u8 = 15;
 
 /// The longest text of the server that is repeated in an error, in characters.
 const LONGEST_WORDS: usize = 300;
@@ -46,15 +50,35 @@ pub(super) async fn read_up_to(response: &mut Response, cap: usize) -> Result<Op
 }
 
 /// The unpacked body, unless it is over `cap` bytes.
+///
+/// Straight into a buffer that holds all of it: the decompressor then neither keeps a window nor copies one.
 fn unpack(packed: &[u8], cap: usize) -> io::Result<Option<Bytes>> {
     // The last bytes say how much it is; should they lie, there is only more to copy.
     let told = packed
         .last_chunk()
         .map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
     let mut body = Vec::with_capacity(told.min(MOST_RESERVED) + 1);
-    let limit = cap as u64 + 1;
-    MultiGzDecoder::new(packed).take(limit).read_to_end(&mut body)?;
-    Ok((body.len() <= cap).then(|| Bytes::from(body)))
+    let mut rest = packed;
+    // Gzip may be several members one after the other.
+    while !rest.is_empty() {
+        let mut member = Decompress::new_gzip(WINDOW_BITS);
+        loop {
+            let unread = &rest[member.total_in() as usize..];
+            let status = member.decompress_vec(unread, &mut body, FlushDecompress::Finish)?;
+            if body.len() > cap {
+                return Ok(None);
+            }
+            if status == Status::StreamEnd {
+                break;
+            }
+            if body.len() < body.capacity() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            body.reserve_exact(body.len().max(LEAST_RESERVED).min(cap + 1 - body.len()));
+        }
+        rest = &rest[member.total_in() as usize..];
+    }
+    Ok(Some(Bytes::from(body)))
 }
 
 async fn read_as_sent(response: &mut Response, cap: usize) -> reqwest::Result<Option<Bytes>> {
@@ -115,7 +139,68 @@ fn plain_line(body: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn pack(body: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn letters(count: usize) -> Vec<u8> {
+        (0..count).map(|at| b"abcdefghijk"[at * at % 11]).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_members_are_unpacked_and_nothing_over_the_cap(
+            members in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..30_000), 1..4),
+            under in 1..100_usize,
+        ) {
+            let packed: Vec<u8> = members.iter().flat_map(|member| pack(member)).collect();
+            let whole = members.concat();
+            for cap in [whole.len(), whole.len() + under, LARGEST_PAGE] {
+                prop_assert_eq!(unpack(&packed, cap).unwrap().unwrap(), &whole);
+            }
+            if let Some(cap) = whole.len().checked_sub(under) {
+                prop_assert!(unpack(&packed, cap).unwrap().is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_its_end_tells_is_unpacked_too() {
+        let whole = letters(3 * MOST_RESERVED);
+        let packed = [pack(&whole), pack(b"z")].concat();
+        let unpacked = unpack(&packed, LARGEST_PAGE).unwrap().unwrap();
+        assert!(unpacked[..whole.len()] == whole && unpacked[whole.len()..] == *b"z");
+    }
+
+    #[test]
+    fn a_bomb_is_not_unfolded() {
+        let bomb = pack(&vec![0; LARGEST_PAGE + 1]);
+        assert!(unpack(&bomb, LARGEST_PAGE).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_damaged_or_broken_off_is_no_body() {
+        let packed = pack(&letters(50_000));
+        for end in 1..packed.len() {
+            assert!(unpack(&packed[..end], LARGEST_PAGE).is_err(), "broken off after {end}");
+        }
+        for at in [0, 1, 2, packed.len() / 2, packed.len() - 8, packed.len() - 1] {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 0x55;
+            assert!(unpack(&damaged, LARGEST_PAGE).is_err(), "damaged at {at}");
+        }
+        assert!(unpack(&[packed, b"garbage".to_vec()].concat(), LARGEST_PAGE).is_err());
+    }
 
     fn token() -> Token {
         Token::new("s3cret/7").unwrap()
