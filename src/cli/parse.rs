@@ -44,6 +44,19 @@ pub fn span(flag: &str, text: &str) -> Result<Duration> {
     })
 }
 
+/// A [`span`] that leaves time for something.
+///
+/// # Errors
+/// Input, naming `flag`, also for no time at all.
+pub fn longer_than_nothing(flag: &str, text: &str) -> Result<Duration> {
+    match span(flag, text)? {
+        Duration::ZERO => Err(Error::input(format!(
+            "{flag} {text} leaves no time for anything; give it a second at least"
+        ))),
+        span => Ok(span),
+    }
+}
+
 /// A number of bytes such as `256MiB`.
 ///
 /// # Errors
@@ -130,6 +143,23 @@ fn split(text: &str) -> (Option<u64>, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_to_work_in_is_longer_than_nothing() {
+        let span = |text| longer_than_nothing("--max-duration", text);
+        assert_eq!(span("90m").unwrap(), Duration::from_mins(90));
+        for (text, words) in [
+            ("0s", "leaves no time"),
+            ("0d", "leaves no time"),
+            ("soon", "is no span"),
+        ] {
+            let error = span(text).unwrap_err();
+            assert!(
+                error.kind().exit_code() == 2 && error.to_string().contains(words),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn times_are_dates_instants_or_spans_back() {

@@ -142,7 +142,7 @@ impl Settings {
                 .tune
                 .max_duration
                 .as_deref()
-                .map(|text| parse::span("--max-duration", text))
+                .map(|text| parse::longer_than_nothing("--max-duration", text))
                 .transpose()?,
         })
     }

@@ -261,6 +261,11 @@ fn what_no_run_could_use_is_refused_at_once() {
     refused("trigger = \"@daily\"", &["--memory", "1MiB"], &["--memory"]);
     refused(
         "trigger = \"@daily\"",
+        &["--max-duration", "0s"],
+        &["--max-duration 0s leaves no time"],
+    );
+    refused(
+        "trigger = \"@daily\"",
         &["--token-file", "nowhere.key"],
         &["nowhere.key"],
     );
