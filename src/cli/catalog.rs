@@ -11,7 +11,7 @@ use super::config::Config;
 use super::{out, place, timing};
 use crate::error::{Error, Result, nearest};
 use crate::manifest::{Version, newest, tables};
-use crate::storage::Storage;
+use crate::storage::{Destination, Storage};
 
 /// Prints the tables of the lake.
 ///
@@ -63,7 +63,9 @@ async fn read(storage: &Storage, named: &[String]) -> Result<(Vec<Version>, Vec<
 
 /// When a schedule makes the next run after `now`; a file that is about another lake than `to` knows nothing of it.
 fn next_trigger(config: &Config, to: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
-    if to.zip(config.to.as_deref()).is_some_and(|(asked, said)| asked != said) {
+    if let Some((asked, said)) = to.zip(config.to.as_deref())
+        && !Destination::new(asked).is_where(&Destination::new(said))
+    {
         return Ok(None);
     }
     Ok(timing::trigger(config)?.and_then(|trigger| trigger.next(now)))

@@ -66,6 +66,18 @@ impl Destination {
         endpoint.transpose().map(|_| ())
     }
 
+    /// Whether both name one place, however they are spelled; nothing is asked of a store.
+    pub fn is_where(&self, other: &Self) -> bool {
+        match (Place::parse(&self.to), Place::parse(&other.to)) {
+            (Ok(Place::Folder(one)), Ok(Place::Folder(other))) => {
+                one == other
+                    || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+            }
+            (Ok(one), Ok(other)) => one == other,
+            _ => false,
+        }
+    }
+
     /// The variables of this process that concern a store; empty ones count as unset.
     pub fn variables() -> BTreeMap<String, String> {
         let concerns = |name: &str| VARIABLES.iter().any(|start| name.starts_with(start));
@@ -254,6 +266,29 @@ mod tests {
             Ok(Place::Folder(folder)) => folder.display().to_string(),
             Ok(Place::Bucket(place)) => place.to_string(),
             Err(error) => error.chain(),
+        }
+    }
+
+    #[test]
+    fn one_place_may_be_spelled_in_several_ways() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let is_where = |one: &str, other: &str| Destination::new(one).is_where(&Destination::new(other));
+        for (one, other, same) in [
+            (
+                folder,
+                &*format!("{folder}/../{}/", folder.rsplit('/').next().unwrap()),
+                true,
+            ),
+            (folder, &*format!("file://{folder}"), true),
+            (folder, "/", false),
+            ("./not-there", "./not-there", true),
+            ("./not-there", "./not-there-either", false),
+            ("s3://lake/a", "S3://lake/a/", true),
+            ("s3://lake/a", "gs://lake/a", false),
+            ("s3://lake/a", "ftp://lake/a", false),
+        ] {
+            assert_eq!(is_where(one, other), same, "{one} and {other}");
         }
     }
 

@@ -226,6 +226,11 @@ fn a_config_file_with_a_trigger_tells_the_next_run_of_its_lake() {
     };
     assert_eq!(told(Path::new("/another/lake")), Value::Null);
     let next = told(lake.path());
+    // The lake is the same however the file spells it.
+    let url = format!("file://{}", lake.path().display());
+    for spelled in [&lake.path().join("."), Path::new(&url)] {
+        assert_eq!(told(spelled), next, "{spelled:?}");
+    }
     let next = next.as_str().unwrap();
     assert!(next.ends_with("T03:00:00Z") && at(next) > Timestamp::now(), "{next}");
     let text = catalog(lake.path(), &["--config", config.to_str().unwrap()]).stdout;
