@@ -152,7 +152,7 @@ pub struct ExportArgs {
 /// The flags that tune a run: how much it may take, and how it reports.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct TuneArgs {
-    /// Requests in flight at most
+    /// Requests in flight at most; a stream has one at least
     #[arg(long, value_name = "N", default_value = "12")]
     pub concurrency: String,
     /// How much memory to use

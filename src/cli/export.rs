@@ -38,13 +38,14 @@ pub async fn once(args: &ExportArgs, output: Output, clock: Timestamp, stop: Sto
     let began = Instant::now();
     let _of_run = logging::of_run(&id);
     let settings = Settings::resolve(args, &Environment::read(), id.clone(), clock)?;
+    let now = settings.run.now;
     let _limit = AbortOnDropHandle::new(tokio::spawn(on_time(stop.clone(), settings.max_duration)));
     let report = match stop.race(prepare(settings)).await {
         Ok(Ok(prepared)) => export(prepared, stop, output).await,
         // A mistake in the settings has no run to report on.
         Ok(Err(error)) if error.kind() == ErrorKind::Input => return Err(error),
-        Ok(Err(error)) => RunReport::ended_early(id, clock, Vec::new(), &error),
-        Err(_) => RunReport::stopped_early(id, clock, stop.reason()),
+        Ok(Err(error)) => RunReport::ended_early(id, now, Vec::new(), &error),
+        Err(_) => RunReport::stopped_early(id, now, stop.reason()),
     };
     tell(&report, began.elapsed(), args.tune.report.is_some(), output);
     // A mistake in the settings that only the lake could show has no report either.

@@ -41,11 +41,11 @@ pub(super) fn refuse_other(state: &TableState, wanted: &TableState, options: Cla
         return Ok(());
     }
     let begun = format!("table {table} was begun with");
-    let remedy = "rows that are stored are not treated anew; say the same again, or begin another table with --table or --prefix";
+    let remedy = "rows that are stored are not treated anew; say the same again, or begin another table with --new-table and --table, or with --prefix";
     Err(Error::input(
         if (&is.exclude, &is.hash) == (&wanted.exclude, &wanted.hash) {
             format!(
-                "{begun} another CIO_HASH_KEY, under which the same text has another hash: set the same key again, or begin another table with --table or --prefix"
+                "{begun} another CIO_HASH_KEY, under which the same text has another hash: set the same key again, or begin another table with --new-table and --table, or with --prefix"
             )
         } else if is.is_none() {
             format!("{begun} all columns as they are served, and now some are to be left out or hashed: {remedy}")

@@ -42,7 +42,7 @@ pub struct TableState {
     pub columns: ColumnRules,
     /// What the user says the export is for.
     pub description: Option<String>,
-    /// The mode of the last run that committed data.
+    /// The mode of the last run that gave its claim back.
     pub sync: Option<SyncMode>,
     /// The idea of now of the last full-table run that was completed.
     #[serde(default)]
@@ -229,7 +229,7 @@ pub struct ScanProgress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FullTable {
-    /// The idea of now of the run that began it: after a day it is begun anew.
+    /// The idea of now of the run that began it: after seven days it is begun anew.
     pub now: Timestamp,
     /// The start of the range; absent for everything that is served.
     pub from: Option<Timestamp>,

@@ -55,7 +55,7 @@ pub struct RunSettings {
     pub now: Timestamp,
     /// The streams, in the order in which they are reported.
     pub jobs: Vec<Job>,
-    /// Requests in flight at most, over all streams.
+    /// Requests in flight at most, over all streams; each has one at least.
     pub concurrency: usize,
     /// The memory budget in bytes.
     pub memory: u64,

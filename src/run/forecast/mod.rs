@@ -26,6 +26,9 @@ use crate::stream::{Catalog, Shape, Stream, day_of};
 
 pub use report::{ForecastReport, StreamForecast};
 
+/// Parts are cut to what a buffer can count on then.
+const UNLIMITED: &str = "without a limit an export sends up to 30 % more requests than these, which saves memory";
+
 /// What is to be foretold.
 #[derive(Debug, Clone)]
 pub struct ForecastSettings {
@@ -160,6 +163,9 @@ async fn one(job: &Job, lists: &Lists, state: Option<&TableState>, teller: &Tell
             let (counted, notes) = teller.tell(stream, &plan, &parents.ids).await?;
             let mut forecast = forecast::windows(&plan, &counted, &known, limit.unwrap_or(u32::MAX));
             forecast.notes.extend(notes);
+            if !teller.source.is_limited() {
+                forecast.notes.push(UNLIMITED.to_owned());
+            }
             forecast
         }
     })
