@@ -91,8 +91,7 @@ async fn set_clock(State(shared): Server, body: String) -> Response {
 struct TruthQuery {
     period: Option<String>,
     steps: Option<u64>,
-    #[serde(default)]
-    get_tracked_responses: bool,
+    get_tracked_responses: Option<bool>,
 }
 
 impl TruthQuery {
@@ -104,8 +103,8 @@ impl TruthQuery {
             .map(|text| Period::parse(text).ok_or_else(|| format!("unknown period {text:?}")));
         Ok(match stream {
             Stream::Metrics(days, steps) => Stream::Metrics(period.transpose()?.unwrap_or(days), self.steps.or(steps)),
-            Stream::Details { .. } => Stream::Details {
-                tracked_responses: self.get_tracked_responses,
+            Stream::Details { tracked_responses } => Stream::Details {
+                tracked_responses: self.get_tracked_responses.unwrap_or(tracked_responses),
             },
             other => other,
         })

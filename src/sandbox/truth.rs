@@ -30,7 +30,7 @@ impl Stream {
             "transactional_messages" => Some(Self::Messages),
             "transactional_metrics" => Some(Self::Metrics(Period::Days, Some(45))),
             "transactional_message_details" => Some(Self::Details {
-                tracked_responses: false,
+                tracked_responses: true,
             }),
             _ => None,
         }

@@ -176,7 +176,7 @@ mod tests {
             .between(window("1970-01-01T00:00:05Z", "1970-01-01T00:00:09Z"));
         assert_eq!(
             request.describe(),
-            "GET /v1/transactional/1/messages?start_ts=5&end_ts=8&limit=1000"
+            "GET /v1/transactional/1/messages?get_tracked_responses=true&start_ts=5&end_ts=8&limit=1000"
         );
     }
 
