@@ -182,6 +182,7 @@ fn job(
         sync: sync_mode(args.sync.as_deref().or(said.sync.as_deref()))?,
         ask: Ask {
             since,
+            since_stands: args.since.is_none() && since.is_some(),
             until,
             lookback: lookback.or(stream.sync.lookback()).unwrap_or(SignedDuration::ZERO),
             now,

@@ -37,6 +37,8 @@ const FULL_TABLE_KEEPS: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub struct Ask {
     /// The beginning of the range, if one was named.
     pub since: Option<Timestamp>,
+    /// The beginning is that of every run, from a config file, and not what this one run was told.
+    pub since_stands: bool,
     /// The end of the range, if one was named.
     pub until: Option<Timestamp>,
     /// How far before the mark rows are read again.
@@ -204,7 +206,12 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
             lost,
         };
     }
-    let lower = since.or_else(|| state.mark.map(|mark| lower_bound(mark, promised, ask, state)));
+    let due = state.mark.map(|mark| lower_bound(mark, promised, ask, state));
+    let lower = match (since, due) {
+        // A beginning that moves on every night must not leave out what nights without a run have left unread.
+        (Some(since), Some(due)) if ask.since_stands => Some(since.min(due)),
+        (since, due) => since.or(due),
+    };
     ScanPlan {
         lower,
         resume: state.scan.clone(),
@@ -215,9 +222,9 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
 /// The lookback before the mark, or an uncovered day before that if it can still be served.
 fn lower_bound(mark: Timestamp, promised: Timestamp, ask: &Ask, state: &TableState) -> Timestamp {
     let bound = back(mark.min(ask.now), ask.lookback);
-    let hole = state
-        .coverage
-        .start()
+    // Where the first days are gone the coverage begins too late to show it.
+    let start = [state.asked_since, state.coverage.start()].into_iter().flatten().min();
+    let hole = start
         .and_then(|start| Window::new(start.max(promised), bound))
         .and_then(|range| state.coverage.uncovered(range).first().map(|hole| hole.from));
     hole.map_or(bound, |hole| hole.min(bound))
@@ -248,6 +255,7 @@ mod tests {
 
     fn ask(now: &str, lookback_days: u32) -> Ask {
         Ask {
+            since_stands: false,
             since: None,
             until: None,
             lookback: days(lookback_days),

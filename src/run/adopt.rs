@@ -94,7 +94,11 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
             Ok(None)
         }
         (DifferenceKind::Missing, _) | (_, None) => {
-            if is_served(&table.job, layout::partition_date(&path)) {
+            if let Some(since) = begins_after(&table.job, layout::partition_date(&path)) {
+                settled.gaps.push(format!(
+                    "{place} is gone from the lake, and is older than what every run asks for ({since}); give its day to --since once"
+                ));
+            } else if is_served(&table.job, layout::partition_date(&path)) {
                 settled
                     .notices
                     .push(format!("{place} is gone from the lake; its rows are asked for again"));
@@ -128,6 +132,13 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
 /// Whether a path is that of a partition by day in a table of one object, or the other way round.
 fn is_misplaced(job: &Job, path: &str) -> bool {
     layout::partition_date(path).is_some() == (job.stream.partition == Partition::None)
+}
+
+/// Where every run begins, if that is after `day`: none will ask for it by itself.
+fn begins_after(job: &Job, day: Option<Date>) -> Option<Date> {
+    let begins = job.ask.since.filter(|_| job.ask.since_stands).map(day_of)?;
+    let in_windows = matches!(job.stream.sync, Shape::Windows { .. });
+    (in_windows && day? < begins).then_some(begins)
 }
 
 /// Whether the API still serves what the partition of `day` held.

@@ -1,7 +1,7 @@
 //! Lakes that somebody else has touched: what is found is taken over or asked for again, and what is lost is told.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cio2parquet::sandbox::Workspace;
 use jiff::SignedDuration;
@@ -42,6 +42,54 @@ fn a_partition_deleted_by_hand_is_asked_for_again() {
         again.expect(0);
         assert!(!again.stderr.contains("is gone from the lake"), "{}", again.stderr);
     }
+}
+
+#[test]
+fn the_first_days_deleted_by_hand_are_asked_for_again() {
+    let name = "activities";
+    for days in [1, 3, usize::MAX] {
+        let door = Door::open(workspace());
+        door.export(&[name, "--since", "20d"]).expect(0);
+        // The last page has brought some rows of the day before.
+        let first = door.sandbox.now() - SignedDuration::from_hours(20 * 24);
+        let first = door.lake().join(name).join(first.strftime("date=%F").to_string());
+        let asked_for = || {
+            let mut data = door.data();
+            data.retain(|path, _| Path::new(path) >= first.as_path());
+            data
+        };
+        let before = asked_for();
+        assert!(before.len() > 15);
+        for partition in before.keys().take(days) {
+            fs::remove_file(partition).unwrap();
+        }
+        let ran = door.export(&[name, "--lookback", "1d"]);
+        ran.expect(0);
+        told(&ran, "is gone from the lake; its rows are asked for again");
+        assert!(before == asked_for(), "{days} days");
+    }
+}
+
+#[test]
+fn what_lies_before_every_run_is_not_said_to_be_asked_for_again() {
+    let door = Door::open(workspace());
+    door.export(&[DETAILS]).expect(0);
+    let config = door.lake().with_file_name("c.toml");
+    fs::write(&config, "[streams.transactional_message_details]\nsince = \"10d\"\n").unwrap();
+    let before = door.data();
+    let partition = some_day(&door, DETAILS, 15..25);
+    fs::remove_file(&partition).unwrap();
+    let nightly = [DETAILS, "--config", config.to_str().unwrap()];
+    let ran = door.export(&nightly);
+    let report = ran.expect(8);
+    let gap = stream(&report, DETAILS)["error"].as_str().unwrap();
+    assert!(
+        gap.contains("is gone from the lake") && gap.contains("--since"),
+        "{gap}"
+    );
+    door.export(&nightly).expect(0);
+    door.export(&[DETAILS]).expect(0);
+    assert!(before == door.data());
 }
 
 #[test]

@@ -119,6 +119,23 @@ fn a_beginning_after_the_mark_does_not_move_the_mark() {
 }
 
 #[test]
+fn a_beginning_in_a_file_leaves_out_nothing_after_nights_without_a_run() {
+    let door = Door::open(activities());
+    let config = door.lake().with_file_name("c.toml");
+    std::fs::write(&config, "[streams.activities]\nsince = \"2d\"\n").unwrap();
+    let nightly = [NAME, "--config", config.to_str().unwrap()];
+    let first = at(&stream(&door.export(&nightly).expect(0), NAME)["mark"]);
+    door.move_clock(10);
+    let mark = at(&stream(&door.export(&nightly).expect(0), NAME)["mark"]);
+    assert_eq!(mark, door.sandbox.now());
+    assert!(true_since(&door, first).is_subset(&door.keys(NAME)));
+    door.move_clock(45);
+    door.export(&nightly).expect(8);
+    door.export(&nightly).expect(0);
+    assert_eq!(gaps(&door).len(), 1, "told again");
+}
+
+#[test]
 fn a_stretch_that_a_late_beginning_left_out_is_a_gap_once_it_is_too_old() {
     let door = Door::open(activities());
     let mark = stream(&door.export(&[NAME]).expect(0), NAME)["mark"].clone();

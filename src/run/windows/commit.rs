@@ -102,6 +102,7 @@ impl Committer {
         let (unread, answered) = (read.answers.unread(), read.answers.read());
         self.answered |= !answered.is_empty() || read.fetched.rows() > 0;
         let (since, full) = (self.since, self.full.clone());
+        let standing = Some(since).filter(|_| self.reader.job.ask.since_stands);
         let remembered = self.parents.remember(&self.parents.gone);
         let changed = merged.iter().any(Merged::changed);
         let edit = move |state: &mut TableState| {
@@ -113,9 +114,10 @@ impl Committer {
             }
             state.transactional_messages = remembered;
             state.asked_since = Some(state.asked_since.map_or(since, |before| before.min(since)));
-            state.mark = state
-                .mark
-                .max(state.asked_since.and_then(|start| state.coverage.contiguous_end(start)));
+            // What was never asked for holds up the mark only where a run without --since will ask for it.
+            for from in [state.asked_since, state.mark, standing].into_iter().flatten() {
+                state.mark = state.mark.max(state.coverage.contiguous_end(from));
+            }
             state.full_table = full;
         };
         // A window in which nothing has changed is worth a version of its own only when asking for it again would cost much.
