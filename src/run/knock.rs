@@ -2,8 +2,9 @@
 
 use super::lane::restated;
 use super::lists::Lists;
+use super::silence::{WITNESSES, anyone_answers, ask_little};
 use crate::error::{Error, Result};
-use crate::source::{FetchError, Meter, Request, Source};
+use crate::source::{FetchError, Meter, Source};
 use crate::stream::Stream;
 
 /// What became of it, if it was not refused.
@@ -23,24 +24,26 @@ pub async fn knock(source: &Source, stream: &Stream, lists: &Lists, meter: &Mete
     if let Some(read) = lists.get(&stream.stream) {
         return outcome(read);
     }
-    let id = match stream.fetch.each.as_ref().and_then(|each| lists.get(each)) {
+    let listed = match stream.fetch.each.as_ref().and_then(|each| lists.get(each)) {
         Some(Err(error)) => return Err(restated(error)),
-        Some(Ok(listed)) => listed.ids.first().copied(),
-        None => None,
+        Some(Ok(listed)) => &listed.ids[..],
+        None => &[],
     };
+    let id = listed.first().copied();
     if stream.fetch.each.is_some() && id.is_none() {
         return Ok(Knocked::NobodyToAsk);
     }
-    let request = Request::of(stream, id);
-    let request = if stream.fetch.paging.is_some() {
-        request.with_limit(1)
-    } else {
-        request
-    };
-    match source.fetch(&request, meter, |_| async { Ok(()) }).await {
+    match ask_little(source, stream, id, meter).await {
         Ok(()) => Ok(Knocked::Served),
         // What one message answers says nothing about the right to read the others.
         Err(FetchError::NotFound(_) | FetchError::Refused(_)) if stream.fetch.each.is_some() => Ok(Knocked::Served),
+        Err(FetchError::Unanswered(error)) => {
+            let witnesses = listed.iter().copied().take(WITNESSES).skip(1);
+            match anyone_answers(source, stream, witnesses, meter).await {
+                true => Ok(Knocked::Served),
+                false => Err(error),
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -12,6 +12,7 @@ use super::lists::Lists;
 use super::pipeline::{Ended, Reader};
 use super::report::{SetAside, Status, StreamReport};
 use super::settings::Job;
+use super::silence::WITNESSES;
 use super::table::Table;
 use super::tally::Tally;
 use super::{adopt, list, scan, snapshot, windows};
@@ -49,7 +50,9 @@ impl Lane {
             && let Some(Ok(listed)) = lists.get(each)
         {
             self.listed.clone_from(&listed.ids);
-            reader.tally.counts().gaps.extend(listed.gap(each));
+            let mut counts = reader.tally.counts();
+            counts.gaps.extend(listed.gap(each));
+            counts.witnesses = listed.ids.iter().copied().take(WITNESSES).collect();
         }
         self.refused = knock(&reader.run.source, stream, lists, &reader.meter).await.err();
     }

@@ -30,6 +30,7 @@ mod rename;
 mod report;
 mod scan;
 mod settings;
+mod silence;
 mod snapshot;
 mod stop;
 mod stored;

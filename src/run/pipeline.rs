@@ -14,6 +14,7 @@ use super::event::RunEvent;
 use super::lists;
 use super::reject;
 use super::settings::Job;
+use super::silence::unanswered;
 use super::stop::Stopped;
 use super::tally::Tally;
 use crate::columnar::{DecodedPage, Fetched, PageContext, PageDecoder, RunBuffer, SpillDir};
@@ -186,9 +187,16 @@ impl Chain {
     pub async fn next(&mut self, buffer: &SharedBuffer) -> Result<Option<PageFacts>, Ended> {
         let reader = Arc::clone(&self.reader);
         let run = &reader.run;
+        let id = self.context.transactional_id;
+        if let Some(told) = id.and_then(|id| reader.tally.counts().silent.get(&id).cloned()) {
+            return Err(FetchError::Refused(told).into());
+        }
         let gate = self.gate().await?;
-        let Some(arrived) = run.stop.race(self.arrive()).await?? else {
-            return Ok(None);
+        let arrived = match run.stop.race(self.arrive()).await? {
+            Ok(Some(arrived)) => arrived,
+            Ok(None) => return Ok(None),
+            Err(Ended::Fetch(FetchError::Unanswered(error))) => return Err(unanswered(&reader, id, error).await?),
+            Err(ended) => return Err(ended),
         };
         pass(Step::PageRead);
         self.count_empty(arrived.page.served)?;

@@ -174,9 +174,9 @@ impl Scan {
         let page = chain.next(&self.buffer).await;
         match page {
             // A cursor that does not lead anywhere may answer anything the API calls an error.
-            Err(Ended::Fetch(error @ FetchError::Failed(_))) if ceiling.is_some() => Err(Ended::Fetch(
-                FetchError::Refused(crate::error::Error::from(error).chain()),
-            )),
+            Err(Ended::Fetch(error @ (FetchError::Unanswered(_) | FetchError::Failed(_)))) if ceiling.is_some() => Err(
+                Ended::Fetch(FetchError::Refused(crate::error::Error::from(error).chain())),
+            ),
             other => other,
         }
     }

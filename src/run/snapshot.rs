@@ -31,6 +31,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
     let buffer = reader.buffer()?;
     let Unread { missing, whole } = read_all(reader, &parents, &buffer).await?;
     let fetched = drain(reader, buffer).await?;
+    let whole = whole && fetched.rows() > 0;
     let today = day_of(job.ask.now);
     let work = fetched.partitions().into_iter().map(|key: PartitionKey| Work {
         day: Some(today),
@@ -64,7 +65,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
 struct Unread {
     /// Those that answered 404.
     missing: HashSet<i64>,
-    /// Every message that is listed gave its row.
+    /// Every message that is listed gave its row, and none was set aside.
     whole: bool,
 }
 
@@ -75,16 +76,19 @@ async fn read_all(reader: &Arc<Reader>, parents: &Parents, buffer: &SharedBuffer
     let mut answers = std::pin::pin!(answers.buffer_unordered(reader.run.settings.concurrency));
     let (mut missing, mut refused, mut read) = (HashSet::new(), Vec::new(), 0_usize);
     let mut whole = true;
-    while let Some((id, unreadable)) = answers.try_next().await? {
-        match unreadable {
-            None => read += 1,
-            Some(FetchError::NotFound(_)) => {
+    while let Some((id, answer)) = answers.try_next().await? {
+        match answer {
+            Ok(rejected) => {
+                read += 1;
+                whole &= rejected == 0;
+            }
+            Err(FetchError::NotFound(_)) => {
                 missing.insert(id);
                 whole &= !parents.listed.contains(&id);
                 let told = parents.tell_missing(id);
                 reader.tally.counts().gaps.extend(told);
             }
-            Some(error) => refused.push(Error::from(error)),
+            Err(error) => refused.push(Error::from(error)),
         }
     }
     // What is refused for every message is no gap of one of them.
@@ -98,16 +102,18 @@ async fn read_all(reader: &Arc<Reader>, parents: &Parents, buffer: &SharedBuffer
     Ok(Unread { missing, whole })
 }
 
-async fn ask(reader: &Arc<Reader>, id: i64, buffer: &SharedBuffer) -> Result<Option<FetchError>, Ended> {
+/// How many rows of message `id` were set aside, or why it gave none.
+async fn ask(reader: &Arc<Reader>, id: i64, buffer: &SharedBuffer) -> Result<Result<usize, FetchError>, Ended> {
     let mut chain = reader.chain(Request::of(&reader.job.stream, Some(id)), Some(id));
+    let mut rejected = 0;
     loop {
         match chain.next(buffer).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(None),
+            Ok(Some(page)) => rejected += page.rejected,
+            Ok(None) => return Ok(Ok(rejected)),
             Err(Ended::Fetch(
                 error @ (FetchError::NotFound(_) | FetchError::Refused(_) | FetchError::Forbidden(_)),
             )) => {
-                return Ok(Some(error));
+                return Ok(Err(error));
             }
             Err(ended) => return Err(ended),
         }

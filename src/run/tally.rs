@@ -1,6 +1,6 @@
 //! What a stream has done so far: rows by fate, drift, and what the user should be told at the end.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -31,6 +31,10 @@ pub struct Counts {
     pub gaps: Vec<String>,
     /// Transactional messages of which it was told that they cannot be read.
     pub refused: HashSet<i64>,
+    /// Transactional messages of which no answer came while others answered, and what is to be said of each.
+    pub silent: HashMap<i64, String>,
+    /// Transactional messages that can be asked whether anyone answers.
+    pub witnesses: Vec<i64>,
     /// Transactional messages that answered 404.
     pub missing: HashSet<i64>,
     /// Whether a version with data or coverage of this run stands in the manifest.

@@ -92,7 +92,7 @@ impl<'a> Call<'a> {
         let wait = self.patience.wait(Instant::now(), trouble.wait, fastrand::f64());
         let Some(wait) = wait else {
             let error = self.place(request).out_of_patience(&self.patience, &trouble);
-            return Err(FetchError::Failed(match trouble.cause {
+            return Err(FetchError::Unanswered(match trouble.cause {
                 Some(cause) => error.caused_by(cause),
                 None => error,
             }));
@@ -234,7 +234,7 @@ mod tests {
     async fn a_server_that_falls_silent_is_left() {
         let silent = page().after(Duration::from_secs(60));
         let (answer, asked) = fetch(vec![silent], Duration::from_millis(400)).await;
-        assert!(matches!(answer, Err(FetchError::Failed(_))), "{answer:?}");
+        assert!(matches!(answer, Err(FetchError::Unanswered(_))), "{answer:?}");
         assert!(!asked.is_empty());
     }
 
@@ -281,7 +281,7 @@ mod tests {
     async fn a_wait_beyond_patience_ends_with_a_last_attempt() {
         let busy = Reply::with_headers(429, &[("retry-after", "86400")], "");
         let (answer, asked) = fetch(vec![busy], Duration::from_millis(300)).await;
-        assert!(matches!(answer, Err(FetchError::Failed(_))), "{answer:?}");
+        assert!(matches!(answer, Err(FetchError::Unanswered(_))), "{answer:?}");
         assert_eq!(asked.len(), 2);
     }
 

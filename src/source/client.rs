@@ -86,6 +86,11 @@ impl Source {
         self.inner.limiter.is_limited()
     }
 
+    /// How long one request may go on without progress.
+    pub fn patience(&self) -> Duration {
+        self.inner.patience
+    }
+
     /// Finds the host of the workspace. Sends nothing when the settings name it; otherwise the first fetch would do it.
     ///
     /// # Errors
@@ -110,7 +115,7 @@ impl Source {
     pub async fn knows_key(&self) -> Result<bool> {
         match knock(&self.inner, self.base().await.map_err(Error::from)?).await {
             Err(FetchError::Key(_)) => Ok(false),
-            Err(FetchError::Failed(error)) => Err(error),
+            Err(FetchError::Unanswered(error) | FetchError::Failed(error)) => Err(error),
             Ok(()) | Err(_) => Ok(true),
         }
     }

@@ -39,7 +39,10 @@ pub enum FetchError {
         /// What the caller's `read` said.
         reason: String,
     },
-    /// No usable answer within the patience or the tries that there are.
+    /// Nothing but trouble for as long as patience lasts: no connection, 429, 5xx, bodies that break off.
+    #[error(transparent)]
+    Unanswered(Error),
+    /// No usable page in the tries that there are.
     #[error(transparent)]
     Failed(Error),
 }
@@ -47,7 +50,7 @@ pub enum FetchError {
 impl From<FetchError> for Error {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::Failed(error) => error,
+            FetchError::Unanswered(error) | FetchError::Failed(error) => error,
             FetchError::Key(message) => Self::new(ErrorKind::Key, message),
             FetchError::Forbidden(message) => Self::new(ErrorKind::Forbidden, message),
             FetchError::NotFound(_) | FetchError::Refused(_) | FetchError::Content { .. } => {
@@ -66,6 +69,7 @@ impl fmt::Debug for FetchError {
             Self::NotFound(_) => "NotFound",
             Self::Refused(_) => "Refused",
             Self::Content { .. } => "Content",
+            Self::Unanswered(_) => "Unanswered",
             Self::Failed(_) => "Failed",
         };
         f.debug_tuple(name).field(&self.to_string()).finish()

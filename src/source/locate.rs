@@ -23,7 +23,7 @@ pub(super) async fn locate(inner: &Inner) -> Result<Url, FetchError> {
         match answer {
             Ok(()) => return Ok(found(base)),
             Err(FetchError::Key(_)) => {}
-            Err(FetchError::Failed(error)) => failed = Some(error),
+            Err(FetchError::Unanswered(error) | FetchError::Failed(error)) => failed = Some(error),
             Err(_) => known = Some(base),
         }
     }

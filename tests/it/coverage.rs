@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, Workspace};
+use jiff::SignedDuration;
 
-use crate::support::{Door, small, stream, text, windows};
+use crate::support::{Door, Ran, small, stream, text, windows};
 
 const DETAILS: &str = "transactional_message_details";
 
@@ -139,6 +140,119 @@ fn a_refused_message_is_no_reason_to_leave_out_the_metrics_of_others() {
     door.fail([]);
     door.export(&[name]).expect(0);
     assert_eq!(door.keys(name), door.true_keys(name));
+}
+
+#[test]
+fn a_message_that_is_never_answered_holds_up_no_other() {
+    let cases = [(DETAILS, 0), (DETAILS, 1), ("transactional_metrics", 0)];
+    for (name, place) in cases {
+        let door = Door::open(messages());
+        let id = listed(&door)[place];
+        let of_others: BTreeSet<String> = match name {
+            DETAILS => keys_where(&door, |row| row["transactional_id"] != id),
+            _ => listed(&door)
+                .iter()
+                .filter(|one| **one != id)
+                .map(i64::to_string)
+                .collect(),
+        };
+        door.fail([unavailable(name, &format!("/{id}/"))]);
+        // Night after night, also when it is owed before anything else is asked.
+        for night in 0..2 {
+            let report = impatient(&door, name).expect(8);
+            let report = stream(&report, name);
+            assert_eq!(report["status"], "gaps", "{name}, {place}, night {night}");
+            let error = report["error"].as_str().unwrap();
+            assert_eq!(error.matches("503").count(), 1, "{error}");
+            assert_eq!(door.keys(name), of_others, "{name}, {place}, night {night}");
+        }
+        door.fail([]);
+        door.export(&[name]).expect(0);
+        assert_eq!(door.keys(name), door.true_keys(name));
+    }
+}
+
+#[test]
+fn nobody_answering_is_no_gap_of_one() {
+    let door = Door::open(messages());
+    let mut first = unavailable(DETAILS, "/messages");
+    // The right to the stream is found out before.
+    first.matching = Some("start_ts=".to_owned());
+    door.fail([first]);
+    let ran = impatient(&door, DETAILS);
+    assert!([5, 8].contains(&ran.code), "{}", ran.stderr);
+    door.fail([unavailable(DETAILS, "/messages")]);
+    let report = impatient(&door, DETAILS).expect(5);
+    assert_eq!(stream(&report, DETAILS)["status"], "failed");
+}
+
+/// 503 whenever a path of `stream` holds `part`.
+fn unavailable(stream: &str, part: &str) -> FaultRule {
+    let endpoint = if stream == DETAILS {
+        Endpoint::Details
+    } else {
+        Endpoint::Metrics
+    };
+    let broken = Fault::Status {
+        code: 503,
+        retry_after: None,
+    };
+    FaultRule {
+        matching: Some(part.to_owned()),
+        ..FaultRule::always(endpoint, broken)
+    }
+}
+
+fn impatient(door: &Door, stream: &str) -> Ran {
+    let mut command = door.exporting_eagerly(&door.lake(), &[stream]);
+    command.env("CIO2PARQUET_PATIENCE_SECONDS", "1");
+    command.output().unwrap().into()
+}
+
+#[test]
+fn an_older_range_that_was_asked_for_once_does_not_hold_up_the_mark() {
+    let door = Door::open(Workspace {
+        days: 300,
+        ..messages()
+    });
+    let config = door.lake().with_file_name("c.toml");
+    std::fs::write(&config, "[streams.transactional_message_details]\nsince = \"60d\"\n").unwrap();
+    let nightly = ["--config", config.to_str().unwrap()];
+    // Before the first night, and between two.
+    let day = |back: i64| {
+        (door.sandbox.now() - SignedDuration::from_hours(24 * back))
+            .strftime("%F")
+            .to_string()
+    };
+    door.export(&[DETAILS, "--since", &day(250), "--until", &day(200)])
+        .expect(0);
+    let mut marks = BTreeSet::new();
+    for night in 0..3 {
+        if night == 1 {
+            door.export(&[DETAILS, "--since", &day(280), "--until", &day(270)])
+                .expect(0);
+        }
+        door.sandbox.reset_requests();
+        let report = door.export(&nightly).expect(0);
+        marks.insert(stream(&report, DETAILS)["mark"].to_string());
+        let oldest = windows(&door.asked("/messages"))
+            .into_iter()
+            .map(|(from, _)| from)
+            .min();
+        let lookback = if night == 0 { 61 } else { 32 };
+        let now = door.sandbox.now().as_second();
+        assert!(
+            oldest.unwrap() >= now - lookback * 86_400,
+            "night {night} reads from {oldest:?}"
+        );
+        door.move_clock(1);
+    }
+    assert_eq!(marks.len(), 3, "{marks:?}");
+    // A run that names no beginning reads what lies between.
+    door.export(&[DETAILS]).expect(0);
+    let since = day(280);
+    let asked_for = keys_where(&door, |row| text(&row["created"]) >= since);
+    assert!(asked_for.is_subset(&door.keys(DETAILS)));
 }
 
 /// 400 for whatever is asked of the deliveries of one message.
