@@ -1,8 +1,10 @@
 //! The first, cheap request of a stream: whether the key has the right to it.
 
+use std::sync::Arc;
+
 use super::lane::restated;
 use super::lists::Lists;
-use super::silence::{WITNESSES, anyone_answers, ask_little};
+use super::silence::{WITNESSES, anyone_answers, little};
 use crate::error::{Error, Result};
 use crate::source::{FetchError, Meter, Source};
 use crate::stream::Stream;
@@ -20,7 +22,7 @@ pub enum Knocked {
 ///
 /// # Errors
 /// Key, Forbidden and API, as Customer.io says.
-pub async fn knock(source: &Source, stream: &Stream, lists: &Lists, meter: &Meter) -> Result<Knocked> {
+pub async fn knock(source: &Source, stream: &Arc<Stream>, lists: &Lists, meter: &Meter) -> Result<Knocked> {
     if let Some(read) = lists.get(&stream.stream) {
         return outcome(read);
     }
@@ -33,7 +35,7 @@ pub async fn knock(source: &Source, stream: &Stream, lists: &Lists, meter: &Mete
     if stream.fetch.each.is_some() && id.is_none() {
         return Ok(Knocked::NobodyToAsk);
     }
-    match ask_little(source, stream, id, meter).await {
+    match source.fetch(&little(stream, id), meter, |_| async { Ok(()) }).await {
         Ok(()) => Ok(Knocked::Served),
         // What one message answers says nothing about the right to read the others.
         Err(FetchError::NotFound(_) | FetchError::Refused(_)) if stream.fetch.each.is_some() => Ok(Knocked::Served),

@@ -1,10 +1,15 @@
 //! A transactional message of which no answer comes, for as long as patience lasts, while others answer: it alone is left out.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use tokio::time::timeout;
 
+use super::lists;
 use super::pipeline::{Ended, Reader};
+use crate::columnar::{PageContext, PageDecoder};
 use crate::error::Error;
-use crate::source::{FetchError, Meter, Request, Source};
+use crate::source::{FetchError, Meter, Request, Response, Source};
 use crate::stream::Stream;
 
 /// So many of the listed messages are asked whether it is one message that is silent, or Customer.io.
@@ -12,33 +17,37 @@ pub const WITNESSES: usize = 3;
 /// A witness is given this part of the patience, which has run out once already.
 const PART: u32 = 10;
 
-/// Asks for one row of `stream`, or of message `id` of it.
-///
-/// # Errors
-/// What the source answers.
-pub async fn ask_little(source: &Source, stream: &Stream, id: Option<i64>, meter: &Meter) -> Result<(), FetchError> {
+/// The smallest request for `stream`, or for message `id` of it.
+pub fn little(stream: &Stream, id: Option<i64>) -> Request {
     let request = Request::of(stream, id);
-    let request = if stream.fetch.paging.is_some() {
+    if stream.fetch.paging.is_some() {
         request.with_limit(1)
     } else {
         request
-    };
-    source.fetch(&request, meter, |_| async { Ok(()) }).await
+    }
 }
 
-/// Whether one of `witnesses` answers anything at all, and soon.
+/// Whether one of `witnesses` answers soon, and with a page where the answer is a success.
 pub async fn anyone_answers(
     source: &Source,
-    stream: &Stream,
+    stream: &Arc<Stream>,
     witnesses: impl Iterator<Item = i64>,
     meter: &Meter,
 ) -> bool {
+    let decoder = PageDecoder::new(Arc::clone(stream));
     for witness in witnesses {
-        let answer = timeout(
-            source.patience() / PART,
-            ask_little(source, stream, Some(witness), meter),
-        )
-        .await;
+        let context = PageContext {
+            transactional_id: Some(witness),
+            requested_at: Timestamp::UNIX_EPOCH,
+            period: None,
+            steps: None,
+        };
+        let read = |response: Response| {
+            let page = decoder.decode(&response.body, &context).map_err(lists::unreadable);
+            async move { page.map(drop) }
+        };
+        let request = little(stream, Some(witness));
+        let answer = timeout(source.patience() / PART, source.fetch(&request, meter, read)).await;
         if matches!(
             answer,
             Ok(Ok(()) | Err(FetchError::NotFound(_) | FetchError::Refused(_)))
