@@ -126,7 +126,7 @@ fn jobs(now: Timestamp) -> Result<Vec<Job>> {
         columns: ColumnRules::default(),
         sync: SyncMode::Incremental,
         ask: Ask {
-            since_stands: false,
+            standing: None,
             since: None,
             until: None,
             lookback: stream.sync.lookback().unwrap_or(SignedDuration::ZERO),

@@ -147,8 +147,9 @@ fn job(
     table: Option<&String>,
     now: Timestamp,
 ) -> Result<Job> {
-    let since = args.since.as_deref().or(said.since.as_deref());
-    let since = since.map(|text| parse::instant("--since", text, now)).transpose()?;
+    let instant = |text: &str| parse::instant("--since", text, now);
+    let standing = said.since.as_deref().map(instant).transpose()?;
+    let since = args.since.as_deref().map(instant).transpose()?.or(standing);
     let until = args
         .until
         .as_deref()
@@ -182,7 +183,7 @@ fn job(
         sync: sync_mode(args.sync.as_deref().or(said.sync.as_deref()))?,
         ask: Ask {
             since,
-            since_stands: args.since.is_none() && since.is_some(),
+            standing,
             until,
             lookback: lookback.or(stream.sync.lookback()).unwrap_or(SignedDuration::ZERO),
             now,

@@ -162,7 +162,7 @@ mod tests {
     fn foretold(sync: SyncMode, now: &str, state: &TableState, stored: &BTreeMap<Date, u64>) -> Forecast {
         let stream = Catalog::load().unwrap().get("activities").unwrap();
         let ask = Ask {
-            since_stands: false,
+            standing: None,
             since: None,
             until: None,
             lookback: days(7),

@@ -37,14 +37,24 @@ const FULL_TABLE_KEEPS: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub struct Ask {
     /// The beginning of the range, if one was named.
     pub since: Option<Timestamp>,
-    /// The beginning is that of every run, from a config file, and not what this one run was told.
-    pub since_stands: bool,
+    /// The beginning that stands in a config file for every run, even where this one was told another.
+    pub standing: Option<Timestamp>,
     /// The end of the range, if one was named.
     pub until: Option<Timestamp>,
     /// How far before the mark rows are read again.
     pub lookback: SignedDuration,
     /// The run's idea of now.
     pub now: Timestamp,
+}
+
+impl Ask {
+    /// The day on which the range begins, if a beginning was named: one that stands in a file moves on every night, and must not leave
+    /// out what nights without a run have left unread, from `due` on.
+    fn begin(&self, due: Option<Timestamp>) -> Option<Timestamp> {
+        let since = self.since.map(floor_day)?;
+        let left = due.filter(|_| self.since == self.standing);
+        Some(left.map_or(since, |left| since.min(left)))
+    }
 }
 
 /// A window to survey, and whom to ask in it; it is committed in one part or several ([`Parts`]).
@@ -95,7 +105,10 @@ pub fn windows(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -
     let settled = ask.now.saturating_sub(SETTLING).unwrap_or(ask.now);
     let until = ask.until.map_or(settled, ceil_day).min(settled);
     let first = floor_day(back(ask.now, days(first_days)));
-    let since = ask.since.map(floor_day).or(state.asked_since).unwrap_or(first);
+    let since = ask
+        .begin(state.mark.map(floor_day))
+        .or(state.asked_since)
+        .unwrap_or(first);
     let range = Window::new(since, until);
     let tasks = match (range, sync) {
         (None, _) => Vec::new(),
@@ -193,27 +206,24 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
         Shape::Scan { retention_days, .. } => days(retention_days),
         _ => SignedDuration::ZERO,
     };
-    let since = ask.since.map(floor_day);
     let promised = back(ask.now, retention);
     let read = state.mark.or(state.scan.as_ref().map(|scan| scan.upper));
     let lost = read.and_then(|read| Window::new(read, promised));
+    let due = state.mark.map(|mark| lower_bound(mark, promised, ask, state));
     if sync == SyncMode::FullTable {
+        let lower = ask.begin(due);
+        // What was read of an older range serves a newer one too; it has to be read to its own end.
+        let reaches = |from: Option<Timestamp>| from.is_none_or(|from| lower.is_some_and(|lower| from <= lower));
         let progress = state.full_table.as_ref();
-        let fits = progress.filter(|progress| may_continue(progress.now, ask) && progress.from == since);
+        let fits = progress.filter(|progress| may_continue(progress.now, ask) && reaches(progress.from));
         return ScanPlan {
-            lower: since,
+            lower: fits.map_or(lower, |progress| progress.from),
             resume: fits.and_then(|progress| progress.scan.clone()),
             lost,
         };
     }
-    let due = state.mark.map(|mark| lower_bound(mark, promised, ask, state));
-    let lower = match (since, due) {
-        // A beginning that moves on every night must not leave out what nights without a run have left unread.
-        (Some(since), Some(due)) if ask.since_stands => Some(since.min(due)),
-        (since, due) => since.or(due),
-    };
     ScanPlan {
-        lower,
+        lower: ask.begin(due).or(due),
         resume: state.scan.clone(),
         lost,
     }
@@ -255,7 +265,7 @@ mod tests {
 
     fn ask(now: &str, lookback_days: u32) -> Ask {
         Ask {
-            since_stands: false,
+            standing: None,
             since: None,
             until: None,
             lookback: days(lookback_days),

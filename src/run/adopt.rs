@@ -96,7 +96,7 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
         (DifferenceKind::Missing, _) | (_, None) => {
             if let Some(since) = begins_after(&table.job, layout::partition_date(&path)) {
                 settled.gaps.push(format!(
-                    "{place} is gone from the lake, and is older than what every run asks for ({since}); give its day to --since once"
+                    "{place} is gone from the lake, and runs ask for nothing before {since}; give its day to --since once"
                 ));
             } else if is_served(&table.job, layout::partition_date(&path)) {
                 settled
@@ -119,9 +119,14 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
                 return Ok(None);
             };
             pass(Step::PartitionAdopted);
-            let differs = entry.is_none_or(|entry| entry.sha256 != file.sha256);
-            if differs {
-                settled.notices.push(format!("adopted {place} with {} rows", file.rows));
+            let differs = entry.as_ref().is_none_or(|entry| entry.sha256 != file.sha256);
+            let adopted = format!("adopted {place} with {} rows", file.rows);
+            match begins_after(&table.job, layout::partition_date(&path)) {
+                Some(since) if differs && entry.is_some() => settled.gaps.push(format!(
+                    "{adopted}, another than the manifest names, and runs ask for nothing before {since}; give its day to --since once"
+                )),
+                _ if differs => settled.notices.push(adopted),
+                _ => {}
             }
             let file = Some(file);
             Ok(Some(Correction { path, file, differs }))
@@ -136,7 +141,7 @@ fn is_misplaced(job: &Job, path: &str) -> bool {
 
 /// Where every run begins, if that is after `day`: none will ask for it by itself.
 fn begins_after(job: &Job, day: Option<Date>) -> Option<Date> {
-    let begins = job.ask.since.filter(|_| job.ask.since_stands).map(day_of)?;
+    let begins = job.ask.standing.map(day_of)?;
     let in_windows = matches!(job.stream.sync, Shape::Windows { .. });
     (in_windows && day? < begins).then_some(begins)
 }

@@ -10,10 +10,17 @@ use crate::source::{FetchError, Meter, Source};
 use crate::stream::Stream;
 
 /// What became of it, if it was not refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Knocked {
     /// Answered.
     Served,
+    /// Answered for another message than the one that was asked first.
+    ServedButFor {
+        /// The one of which no answer came.
+        id: i64,
+        /// What is to be said of it.
+        told: String,
+    },
     /// Nothing could be asked, because the list that the stream depends on is empty.
     NobodyToAsk,
 }
@@ -41,9 +48,12 @@ pub async fn knock(source: &Source, stream: &Arc<Stream>, lists: &Lists, meter: 
         Err(FetchError::NotFound(_) | FetchError::Refused(_)) if stream.fetch.each.is_some() => Ok(Knocked::Served),
         Err(FetchError::Unanswered(error)) => {
             let witnesses = listed.iter().copied().take(WITNESSES).skip(1);
-            match anyone_answers(source, stream, witnesses, meter).await {
-                true => Ok(Knocked::Served),
-                false => Err(error),
+            match (id, anyone_answers(source, stream, witnesses, meter).await) {
+                (Some(id), true) => Ok(Knocked::ServedButFor {
+                    id,
+                    told: error.chain(),
+                }),
+                _ => Err(error),
             }
         }
         Err(error) => Err(error.into()),

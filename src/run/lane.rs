@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::Run;
 use super::event::RunEvent;
-use super::knock::knock;
+use super::knock::{Knocked, knock};
 use super::lists::Lists;
 use super::pipeline::{Ended, Reader};
 use super::report::{SetAside, Status, StreamReport};
@@ -54,7 +54,11 @@ impl Lane {
             counts.gaps.extend(listed.gap(each));
             counts.witnesses = listed.ids.iter().copied().take(WITNESSES).collect();
         }
-        self.refused = knock(&reader.run.source, stream, lists, &reader.meter).await.err();
+        match knock(&reader.run.source, stream, lists, &reader.meter).await {
+            Ok(Knocked::Served | Knocked::NobodyToAsk) => {}
+            Ok(Knocked::ServedButFor { id, told }) => _ = reader.tally.counts().silent.insert(id, told),
+            Err(error) => self.refused = Some(error),
+        }
     }
 
     /// Exports beside the other streams; a panic ends this stream only.

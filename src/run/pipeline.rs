@@ -188,14 +188,18 @@ impl Chain {
         let reader = Arc::clone(&self.reader);
         let run = &reader.run;
         let id = self.context.transactional_id;
+        let gate = self.gate().await?;
+        // After the wait: it may have fallen silent meanwhile.
         if let Some(told) = id.and_then(|id| reader.tally.counts().silent.get(&id).cloned()) {
             return Err(FetchError::Refused(told).into());
         }
-        let gate = self.gate().await?;
         let arrived = match run.stop.race(self.arrive()).await? {
             Ok(Some(arrived)) => arrived,
             Ok(None) => return Ok(None),
-            Err(Ended::Fetch(FetchError::Unanswered(error))) => return Err(unanswered(&reader, id, error).await?),
+            Err(Ended::Fetch(FetchError::Unanswered(error))) => {
+                drop(gate);
+                return Err(unanswered(&reader, id, error).await?);
+            }
             Err(ended) => return Err(ended),
         };
         pass(Step::PageRead);

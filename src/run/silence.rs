@@ -12,10 +12,12 @@ use crate::error::Error;
 use crate::source::{FetchError, Meter, Request, Response, Source};
 use crate::stream::Stream;
 
-/// So many of the listed messages are asked whether it is one message that is silent, or Customer.io.
+/// So many of the listed messages can be asked whether it is one message that is silent, or Customer.io: each has two others.
 pub const WITNESSES: usize = 3;
 /// A witness is given this part of the patience, which has run out once already.
-const PART: u32 = 10;
+const PART: u32 = 5;
+/// If more messages than this are silent in one run, it is Customer.io after all.
+const MOST_SILENT: usize = 10;
 
 /// The smallest request for `stream`, or for message `id` of it.
 pub fn little(stream: &Stream, id: Option<i64>) -> Request {
@@ -27,7 +29,7 @@ pub fn little(stream: &Stream, id: Option<i64>) -> Request {
     }
 }
 
-/// Whether one of `witnesses` answers soon, and with a page where the answer is a success.
+/// Whether one of `witnesses` answers soon, and with a page.
 pub async fn anyone_answers(
     source: &Source,
     stream: &Arc<Stream>,
@@ -48,10 +50,7 @@ pub async fn anyone_answers(
         };
         let request = little(stream, Some(witness));
         let answer = timeout(source.patience() / PART, source.fetch(&request, meter, read)).await;
-        if matches!(
-            answer,
-            Ok(Ok(()) | Err(FetchError::NotFound(_) | FetchError::Refused(_)))
-        ) {
+        if matches!(answer, Ok(Ok(()) | Err(FetchError::Content { .. }))) {
             return true;
         }
     }
@@ -67,9 +66,9 @@ pub async fn unanswered(reader: &Reader, id: Option<i64>, error: Error) -> Resul
     let witnesses: Vec<i64> = {
         let counts = reader.tally.counts();
         let others = counts.witnesses.iter().copied();
-        others
-            .filter(|other| *other != id && !counts.silent.contains_key(other))
-            .collect()
+        let others = others.filter(|other| *other != id && !counts.silent.contains_key(other));
+        let room = counts.silent.len() < MOST_SILENT;
+        others.take(WITNESSES - 1).filter(|_| room).collect()
     };
     let run = &reader.run;
     let asked = anyone_answers(&run.source, &reader.job.stream, witnesses.into_iter(), &reader.meter);

@@ -98,7 +98,7 @@ impl<'a> Scene<'a> {
             columns: ColumnRules::default(),
             sync: self.sync,
             ask: Ask {
-                since_stands: false,
+                standing: None,
                 since: None,
                 until: None,
                 lookback: stream.sync.lookback().unwrap_or_default(),

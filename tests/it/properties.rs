@@ -429,7 +429,7 @@ proptest! {
         full in any::<bool>(),
     ) {
         let now = hour(now);
-        let ask = Ask { since: since.map(hour), since_stands: false, until: None, lookback: SignedDuration::from_hours(lookback), now };
+        let ask = Ask { since: since.map(hour), standing: None, until: None, lookback: SignedDuration::from_hours(lookback), now };
         let schema = SchemaRef { version: 1, fingerprint: String::new() };
         let state = TableState {
             mark: mark.map(hour),

@@ -149,6 +149,7 @@ impl Answer<'_> {
                 self.retries
             )),
             Ok(Knocked::Served) => check(CheckStatus::Ok),
+            Ok(Knocked::ServedButFor { told, .. }) => check(CheckStatus::Warning).saying(told),
             Ok(Knocked::NobodyToAsk) => {
                 return check(CheckStatus::Skipped).saying("the workspace has no transactional message to ask about");
             }

@@ -116,7 +116,7 @@ fn first_costs(job: &Job, settings: &ForecastSettings, knocked: Knocked) -> u64 
         .jobs
         .iter()
         .any(|other| other.stream.fetch.each.as_ref() == name);
-    u64::from(!listed && knocked == Knocked::Served)
+    u64::from(!listed && knocked != Knocked::NobodyToAsk)
 }
 
 fn with_first(forecast: Forecast, first: u64) -> Forecast {

@@ -102,7 +102,6 @@ impl Committer {
         let (unread, answered) = (read.answers.unread(), read.answers.read());
         self.answered |= !answered.is_empty() || read.fetched.rows() > 0;
         let (since, full) = (self.since, self.full.clone());
-        let standing = Some(since).filter(|_| self.reader.job.ask.since_stands);
         let remembered = self.parents.remember(&self.parents.gone);
         let changed = merged.iter().any(Merged::changed);
         let edit = move |state: &mut TableState| {
@@ -114,9 +113,10 @@ impl Committer {
             }
             state.transactional_messages = remembered;
             state.asked_since = Some(state.asked_since.map_or(since, |before| before.min(since)));
-            // What was never asked for holds up the mark only where a run without --since will ask for it.
-            for from in [state.asked_since, state.mark, standing].into_iter().flatten() {
-                state.mark = state.mark.max(state.coverage.contiguous_end(from));
+            // A hole that lies before the mark does not hold it up; and what lies after this window is still to be read again.
+            for from in [state.asked_since, state.mark].into_iter().flatten() {
+                let end = state.coverage.contiguous_end(from).map(|end| end.min(window.to));
+                state.mark = state.mark.max(end);
             }
             state.full_table = full;
         };
