@@ -45,8 +45,8 @@ impl Pages {
 
     /// The next page as `read` understands it, together with the cursor of the one after it; `None` after the last page.
     ///
-    /// A page may be empty and yet lead on. The chain ends where a page names no cursor, or with its only page when the
-    /// request has no limit.
+    /// A page may be empty and yet lead on. The chain ends where a page names no cursor; a list for which no paging is
+    /// documented is followed as well, since the API's paging is not always documented.
     ///
     /// # Errors
     /// See [`FetchError`]; the chain then still stands at the same page.
@@ -60,12 +60,12 @@ impl Pages {
             State::Ended => return Ok(None),
             State::Circling(cursor) => return Err(FetchError::Failed(self.circling(cursor))),
         }
-        let (paged, seen) = (self.request.limit.is_some(), &self.seen);
+        let seen = &self.seen;
         let read = |response| {
             let page = read(response);
             async move {
                 let (value, next) = page.await?;
-                let next = following(next, paged);
+                let next = following(next);
                 match repeated(seen, next.as_deref()) {
                     Some(cursor) => Err(Unreadable::Envelope(repetition(cursor))),
                     None => Ok((value, next)),
@@ -89,7 +89,7 @@ impl Pages {
     /// Goes on at `next` after the page that failed with [`FetchError::Content`] was read by other means; `None` when it
     /// was the last.
     pub fn skip_to(&mut self, next: Option<String>) {
-        let next = following(next, self.request.limit.is_some());
+        let next = following(next);
         match repeated(&self.seen, next.as_deref()) {
             Some(cursor) => self.state = State::Circling(cursor.to_owned()),
             None => self.go_to(next),
@@ -115,8 +115,8 @@ impl Pages {
 }
 
 /// The cursor that counts: none at all and an empty one both end a chain.
-fn following(next: Option<String>, paged: bool) -> Option<String> {
-    next.filter(|cursor| paged && !cursor.is_empty())
+fn following(next: Option<String>) -> Option<String> {
+    next.filter(|cursor| !cursor.is_empty())
 }
 
 fn repeated<'a>(seen: &HashSet<u64>, cursor: Option<&'a str>) -> Option<&'a str> {
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_without_paging_has_one_page() {
-        let server = server(&[(1, r#""more""#)]).await;
+    async fn a_list_that_is_served_whole_is_followed_all_the_same_where_it_leads_on() {
+        let server = server(&[(1, r#""more""#), (2, "null")]).await;
         let request = Request {
             limit: None,
             ..things()
         };
-        assert_eq!(all(&mut pages(&server, request)).await.unwrap(), [1]);
-        assert_eq!(server.targets(), ["/v1/things"]);
+        assert_eq!(all(&mut pages(&server, request)).await.unwrap(), [1, 2]);
+        assert_eq!(server.targets(), ["/v1/things", "/v1/things?start=more"]);
     }
 
     #[tokio::test]

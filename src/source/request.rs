@@ -16,7 +16,7 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     /// The JSON body of a POST.
     pub body: Option<serde_json::Value>,
-    /// Rows wanted in one page; `None` when the endpoint answers with everything at once, so that there is one page only.
+    /// Rows wanted in one page; `None` when the endpoint takes no limit.
     pub limit: Option<u32>,
     /// The cursor of the page; `None` is the first.
     pub start: Option<String>,
