@@ -23,20 +23,20 @@ struct Lane {
     requests: u64,
     /// How many requests there will have been when it is done.
     expected: Option<u64>,
-    units: Option<u64>,
+    days: Option<u64>,
     done: u64,
     ended: bool,
 }
 
 impl Lane {
-    fn new(units: Option<u64>) -> Self {
+    fn new(days: Option<u64>) -> Self {
         Self {
             began: Instant::now(),
             told: Instant::now(),
             rows: 0,
             requests: 0,
             expected: None,
-            units,
+            days,
             done: 0,
             ended: false,
         }
@@ -46,8 +46,8 @@ impl Lane {
         let seconds = self.began.elapsed().as_secs_f64().max(0.001);
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = self.rows as f64 / seconds;
-        let done = match self.units {
-            Some(units) => format!(", {}/{units} days", self.done),
+        let done = match self.days {
+            Some(days) => format!(", {}/{days} days", self.done),
             None => String::new(),
         };
         format!("{} rows, {rate:.0}/s, {} requests{done}", self.rows, self.requests)
@@ -65,8 +65,8 @@ impl Lanes {
 
     /// Takes in what happened.
     pub fn hear(&mut self, event: &RunEvent) {
-        if let RunEvent::Started { stream, units } = event {
-            self.lanes.insert(stream.clone(), Lane::new(*units));
+        if let RunEvent::Started { stream, days } = event {
+            self.lanes.insert(stream.clone(), Lane::new(*days));
         }
         let Some(lane) = stream(event).and_then(|stream| self.lanes.get_mut(stream)) else {
             return;
@@ -77,7 +77,7 @@ impl Lanes {
                 lane.rows += *rows;
                 lane.requests = *requests;
             }
-            RunEvent::Committed { units, .. } => lane.done += units,
+            RunEvent::Committed { days, .. } => lane.done += days.unwrap_or_default(),
             RunEvent::Ended(_) => lane.ended = true,
             RunEvent::Started { .. } | RunEvent::Notice { .. } => {}
         }
@@ -96,8 +96,8 @@ impl Lanes {
 
     /// Whether `stream` covers days, so that each part is worth a line.
     pub fn in_days(&self, stream: &str) -> bool {
-        let units = self.lanes.get(stream).and_then(|lane| lane.units);
-        units.is_some_and(|units| units > 1)
+        let days = self.lanes.get(stream).and_then(|lane| lane.days);
+        days.is_some_and(|days| days > 1)
     }
 
     /// Whether nothing was told of `stream` for as long as `every`; then it counts as told now.
@@ -146,7 +146,7 @@ mod tests {
 
     fn started(lanes: &mut Lanes, stream: &str) {
         let stream = stream.to_owned();
-        lanes.hear(&RunEvent::Started { stream, units: None });
+        lanes.hear(&RunEvent::Started { stream, days: None });
     }
 
     fn expected(lanes: &mut Lanes, stream: &str, requests: u64) {

@@ -81,11 +81,11 @@ fn line(lanes: &mut Lanes, event: &RunEvent) -> Option<String> {
 
 fn log(event: &RunEvent) {
     match event {
-        RunEvent::Started { stream, units } => tracing::info!(name: "started", stream, days = units),
+        RunEvent::Started { stream, days } => tracing::info!(name: "started", stream, days),
         RunEvent::Expected { stream, requests } => tracing::info!(name: "expected", stream, requests),
         RunEvent::Page { stream, rows, requests } => tracing::debug!(name: "page", stream, rows, requests),
-        RunEvent::Committed { stream, what, units } => {
-            tracing::info!(name: "committed", stream, days = units, message = what.as_str());
+        RunEvent::Committed { stream, what, days } => {
+            tracing::info!(name: "committed", stream, days, message = what.as_str());
         }
         RunEvent::Notice { stream, text } => tracing::info!(name: "notice", stream, message = text.as_str()),
         RunEvent::Ended(report) => ended(report),

@@ -12,7 +12,7 @@ pub enum RunEvent {
         /// The stream's name.
         stream: String,
         /// How many days lie ahead; `None` where nobody can know.
-        units: Option<u64>,
+        days: Option<u64>,
     },
     /// How much there is to ask for is known better; may be told again.
     Expected {
@@ -30,14 +30,14 @@ pub enum RunEvent {
         /// Requests sent for this stream so far, retries included.
         requests: u64,
     },
-    /// A unit of work is in the lake and in the manifest.
+    /// Rows are in the lake; the manifest names them now, or with its next version, without which the next run adopts them.
     Committed {
         /// The stream's name.
         stream: String,
         /// What it was, for people.
         what: String,
-        /// How many of the units that lay ahead.
-        units: u64,
+        /// How many of the days that lay ahead; `None` where days are not what is counted.
+        days: Option<u64>,
     },
     /// Something the user should know that does not end the stream.
     Notice {

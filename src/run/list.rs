@@ -22,7 +22,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     let job = &reader.job;
     (reader.run.listener)(RunEvent::Started {
         stream: job.stream.stream.clone(),
-        units: None,
+        days: None,
     });
     let fetched = read(reader).await?;
     // The list was read to its end, so a stored row that was not in it is proven not to be served.
@@ -65,7 +65,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     (reader.run.listener)(RunEvent::Committed {
         stream: job.stream.stream.clone(),
         what: format!("{} rows", fetched.rows()),
-        units: 1,
+        days: None,
     });
     Ok(())
 }

@@ -41,7 +41,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
     let plan = plan::scan(&job.stream, job.sync, &job.ask, &state);
     (reader.run.listener)(RunEvent::Started {
         stream: job.stream.stream.clone(),
-        units: None,
+        days: None,
     });
     let mut scan = Scan::new(reader, table, &plan, &state)?;
     scan.read(plan.resume.clone()).await?;
@@ -270,7 +270,7 @@ impl Scan {
             (self.reader.run.listener)(RunEvent::Committed {
                 stream: self.reader.job.stream.stream.clone(),
                 what: format!("back to {}", day_of(reached)),
-                units: 1,
+                days: None,
             });
         }
         Ok(())

@@ -26,7 +26,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
     let parents = Parents::new(listed, &table.state().await);
     (reader.run.listener)(RunEvent::Started {
         stream: job.stream.stream.clone(),
-        units: None,
+        days: None,
     });
     let buffer = reader.buffer()?;
     let Unread { missing, whole } = read_all(reader, &parents, &buffer).await?;
@@ -56,7 +56,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
     (reader.run.listener)(RunEvent::Committed {
         stream: job.stream.stream.clone(),
         what: today.to_string(),
-        units: 1,
+        days: None,
     });
     Ok(())
 }

@@ -11,10 +11,9 @@ use cio2parquet::source::{Base, Region, Source, SourceSettings, Token};
 use cio2parquet::storage::{Destination, Owner};
 use cio2parquet::stream::Catalog;
 use jiff::Timestamp;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Door, Ran, STREAMS, binary, small};
+use crate::support::{Door, Ran, STREAMS, binary, interrupt, small, stall};
 
 fn check(door: &Door, more: &[&str]) -> Ran {
     let lake = door.lake().display().to_string();
@@ -214,7 +213,7 @@ fn an_api_that_fails_is_told_after_a_moment() {
 #[test]
 fn an_interrupted_check_leaves_nothing_either() {
     let door = Door::open(small());
-    door.change(|behaviour| behaviour.latency_ms = 20_000);
+    stall(&door);
     let mut command = command(&door);
     let child = command
         .arg("--json")
@@ -222,9 +221,7 @@ fn an_interrupted_check_leaves_nothing_either() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(400));
-    let id = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
-    kill_process(id, Signal::INT).unwrap();
+    interrupt(&door, &child);
     let report = Ran::from(child.wait_with_output().unwrap()).expect(130);
     assert_eq!(status(&report, "activities"), "skipped");
     assert_eq!(report["left"], serde_json::json!([]));

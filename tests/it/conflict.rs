@@ -1,11 +1,10 @@
 //! Two runs at one table: one writes, the other says so and touches nothing.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use cio2parquet::sandbox::{Endpoint, Fault, FaultRule};
 
-use crate::support::{Door, binary, small, stream};
+use crate::support::{Door, binary, kill, small, stream, wait_until};
 
 #[test]
 fn of_two_runs_one_is_turned_away() {
@@ -28,14 +27,8 @@ fn of_two_runs_one_is_turned_away() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let began = Instant::now();
-    while !door.lake().join("_manifest/customers").is_dir() {
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "the first run did not claim its table"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let claim = door.lake().join("_manifest/customers");
+    wait_until("the first run claims its table", || claim.is_dir());
     let report = door.export(&["activities", "customers"]).expect(7);
     let status = |name: &str| stream(&report, name)["status"].clone();
     assert_eq!(
@@ -52,22 +45,15 @@ fn the_claim_of_a_killed_run_is_taken_over_at_once() {
     let door = Door::open(small());
     door.change(|behaviour| behaviour.latency_ms = 300);
     let lake = door.lake().display().to_string();
-    let mut first = binary()
+    let first = binary()
         .env("CIO_TOKEN", door.sandbox.token())
         .env("CIO_API_URL", door.sandbox.url())
         .args(["export", "--to", &lake, "-q"])
         .spawn()
         .unwrap();
-    let began = Instant::now();
-    while !door.lake().join("_manifest/customers").is_dir() {
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "the first run did not claim its table"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    first.kill().unwrap();
-    first.wait().unwrap();
+    let claim = door.lake().join("_manifest/customers");
+    wait_until("the first run claims its table", || claim.is_dir());
+    kill(first);
     door.change(|behaviour| behaviour.latency_ms = 0);
     door.export(&[]).expect(0);
     let staging = std::fs::read_dir(door.lake().join("_staging"));

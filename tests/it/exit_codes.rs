@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use cio2parquet::sandbox::Endpoint;
 use jiff::{SignedDuration, Timestamp};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::{Door, binary, small};
+use crate::support::{Door, binary, interrupt, small, stall};
 
 /// How to come to an end with a code.
 type Provoke = fn(&Door) -> i32;
@@ -109,15 +107,10 @@ fn out_of_time(door: &Door) -> i32 {
 }
 
 fn interrupted(door: &Door) -> i32 {
-    door.change(|behaviour| behaviour.latency_ms = 20_000);
+    stall(door);
     let mut command = export(door, &["customers"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // It listens for signals before it asks.
-    let began = Instant::now();
-    while door.sandbox.requests().log.is_empty() && began.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    interrupt(door, &child);
     child.wait().unwrap().code().unwrap_or(-1)
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use cio2parquet::sandbox::{Endpoint, Fault, FaultRule};
 use serde_json::{Map, Value};
 
-use crate::support::{Door, Ran, binary, small};
+use crate::support::{Door, Ran, binary, small, stream};
 
 /// What stands in every line, `run` in those of a run.
 const HEAD: [&str; 4] = ["timestamp", "level", "event", "run"];
@@ -102,6 +102,25 @@ fn the_page_names_every_event_with_its_level_and_fields() {
 }
 
 #[test]
+fn only_what_is_counted_in_days_tells_days() {
+    let door = Door::open(small());
+    let lines = lines(&door.export(&["--log-format", "json"]));
+    for event in ["started", "committed"] {
+        let told = lines.iter().filter(|line| of(line, "event") == event);
+        let told: Vec<_> = told
+            .map(|line| (of(line, "stream"), line.contains_key("days")))
+            .collect();
+        assert!(
+            told.iter().any(|(_, days)| *days) && told.iter().any(|(_, days)| !days),
+            "{told:?}"
+        );
+        for (stream, days) in told {
+            assert_eq!(days, stream == "transactional_message_details", "{event} of {stream}");
+        }
+    }
+}
+
+#[test]
 fn the_summary_is_the_last_line_and_says_what_the_report_says() {
     let door = Door::open(small());
     let ran = door.export(&["customers", "transactional_messages", "--log-format", "json"]);
@@ -160,12 +179,10 @@ fn no_line_and_no_error_repeats_a_row() {
         behaviour.unreadable = 20;
     });
     let broken = [Fault::Truncated, Fault::CutInside, Fault::NoEnvelope];
-    door.fail(
-        broken
-            .into_iter()
-            .zip(2..)
-            .map(|(fault, number)| FaultRule::at(Endpoint::Customers, [number], fault)),
-    );
+    let broken = broken.into_iter().zip(2..);
+    let broken: Vec<_> = broken
+        .map(|(fault, number)| FaultRule::at(Endpoint::Customers, [number], fault))
+        .collect();
     let person = "@example.com";
     assert!(
         door.truth("customers")
@@ -173,7 +190,11 @@ fn no_line_and_no_error_repeats_a_row() {
             .any(|row| row.to_string().contains(person))
     );
     for format in ["text", "json"] {
+        door.fail(broken.clone());
         let ran = door.export(&["-vv", "--log-format", format, "--since", "60d"]);
+        let report = ran.expect(8);
+        // A body that cannot be read is asked for twice more.
+        assert_eq!(stream(&report, "customers")["retries"], broken.len() + 2);
         assert!(ran.stderr.contains("/v1/customers"), "nothing was told: {}", ran.stderr);
         let told: Vec<&str> = ran
             .stderr

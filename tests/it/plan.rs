@@ -3,11 +3,10 @@
 use std::process::{Command, Stdio};
 
 use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, Workspace};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::sql::assert_golden;
-use crate::support::{Door, Ran, binary, small, stream};
+use crate::support::{Door, Ran, binary, interrupt, small, stall, stream};
 
 const DETAILS: &str = "transactional_message_details";
 
@@ -272,11 +271,10 @@ fn a_lake_that_cannot_be_planned_for_is_told() {
 #[test]
 fn an_interrupted_plan_leaves_nothing() {
     let door = Door::open(small());
-    door.change(|behaviour| behaviour.latency_ms = 20_000);
+    stall(&door);
     let mut command = command(&door, &["--json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(400));
-    kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
+    interrupt(&door, &child);
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.stdout.as_str()), (130, ""), "{}", ran.stderr);
     assert!(!door.lake().exists());

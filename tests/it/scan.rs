@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, Workspace};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::support::{Door, small, stream, text};
+use crate::support::{Door, kill, small, stream, text, wait_until};
 
 const NAME: &str = "activities";
 
@@ -49,14 +48,9 @@ fn a_killed_scan_goes_on_to_the_same_bytes() {
         std::fs::remove_dir_all(door.lake()).unwrap();
         door.change(|behaviour| behaviour.latency_ms = 100);
         let mut killed = door.exporting_eagerly(&door.lake(), &[NAME, "--sync", mode]);
-        let mut killed = killed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let began = Instant::now();
-        while door.data().len() < 3 {
-            assert!(began.elapsed() < Duration::from_secs(20), "nothing was committed");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        killed.kill().unwrap();
-        killed.wait().unwrap();
+        let killed = killed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("three days are committed", || door.data().len() >= 3);
+        kill(killed);
         door.change(|behaviour| behaviour.latency_ms = 0);
         door.export_eagerly(&[NAME, "--sync", mode]).expect(0);
         assert!(straight == door.data(), "{mode}");

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
 
 use arrow::util::display::array_value_to_string;
-use cio2parquet::sandbox::{Behaviour, FaultRule, RequestRecord, Sandbox, Workspace};
+use cio2parquet::sandbox::{Behaviour, Endpoint, Fault, FaultRule, RequestRecord, Sandbox, Workspace};
 use jiff::SignedDuration;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::ChunkReader;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 pub const STREAMS: [&str; 5] = [
@@ -187,16 +189,50 @@ impl Door {
     }
 }
 
-/// The binary with an environment of its own, and in folders where no config file lies.
+/// What begins the names of variables that the binary, or a library in it, reads.
+const READ: [&str; 7] = ["CIO_", "CIO2PARQUET_", "AWS_", "AZURE_", "GOOGLE_", "STORAGE_", "RUST_"];
+
+/// The binary without the settings of whoever runs the tests, and in folders where no config file and no account lies.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cio2parquet"));
+    let folder = env!("CARGO_TARGET_TMPDIR");
     command
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
-        .env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"))
-        .env_remove("CIO_TOKEN")
-        .env_remove("CIO_REGION")
-        .env_remove("CIO_API_URL");
+        .current_dir(folder)
+        .env("XDG_CONFIG_HOME", folder)
+        .env("HOME", folder);
+    let set = std::env::vars_os().map(|(name, _)| name);
+    for name in set.filter(|name| READ.iter().any(|read| name.to_string_lossy().starts_with(read))) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// Waits until something `is` so.
+pub fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// From now on every answer comes by half.
+pub fn stall(door: &Door) {
+    let half = |endpoint| FaultRule::always(endpoint, Fault::Stall { ms: None });
+    door.fail(Endpoint::ALL.map(half));
+}
+
+/// Ctrl-C, to a process that has asked for something by now: it listens for signals before it asks.
+pub fn interrupt(door: &Door, child: &Child) {
+    wait_until("something is asked for", || !door.sandbox.requests().log.is_empty());
+    kill_process(Pid::from_child(child), Signal::INT).unwrap();
+}
+
+/// kill -9, to a process that must not have ended by itself.
+pub fn kill(mut child: Child) {
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), None, "it had ended before it was killed: {status}");
 }
 
 impl From<Output> for Ran {

@@ -133,7 +133,7 @@ impl Committer {
         (self.reader.run.listener)(RunEvent::Committed {
             stream: self.reader.job.stream.stream.clone(),
             what: format!("{} to {}", day_of(window.from), day_of(window.to)),
-            units: window.days(),
+            days: Some(window.days()),
         });
         Ok(())
     }

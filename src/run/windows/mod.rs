@@ -42,10 +42,10 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
             plan.since, plan.until
         ));
     }
-    let units = plan.tasks.iter().map(|task| task.window.days()).sum();
+    let days = plan.tasks.iter().map(|task| task.window.days()).sum();
     (reader.run.listener)(RunEvent::Started {
         stream: job.stream.stream.clone(),
-        units: Some(units),
+        days: Some(days),
     });
     let (sender, receiver) = mpsc::channel(1);
     let mut read = pin!(read_all(reader, &parents, plan.tasks, sender));
