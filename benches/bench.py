@@ -1,4 +1,4 @@
-"""Measures the exporter in seven parts and prints what it finds as Markdown; `scripts/bench.sh` calls it.
+"""Measures the exporter in six parts and prints what it finds as Markdown; `scripts/bench.sh` calls it.
 
 Where two things are compared they are run in turns, and what counts is the median of the ratios: a machine that is slow
 for a minute is slow for both.

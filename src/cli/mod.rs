@@ -40,8 +40,6 @@ use crate::crash;
 use crate::error::{Error, Result};
 use args::{Args, LogFormat, Output, Verb};
 
-pub use streams::markdown as streams_markdown;
-
 /// Parses the command line, does what it says and answers the exit code.
 pub fn run() -> ExitCode {
     // Left to itself, clap colours a dumb terminal where the variable CI is set.

@@ -317,6 +317,13 @@ pub struct RunRecord {
     pub outcome: String,
 }
 
+impl RunRecord {
+    /// Whether everything that it could read was committed.
+    pub fn ended_well(&self) -> bool {
+        matches!(self.outcome.as_str(), "complete" | "gaps")
+    }
+}
+
 /// What became of the rows of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

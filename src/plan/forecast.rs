@@ -104,8 +104,7 @@ impl Forecast {
 pub fn list(listed: Option<u64>, sync: SyncMode, state: Option<&TableState>, limit: Option<u32>) -> Forecast {
     let stored = state.map_or(0, TableState::rows);
     let read_before = state.and_then(|state| {
-        let whole = |outcome: &str| outcome == "complete" || outcome == "gaps";
-        let last = state.runs.iter().rev().find(|run| whole(&run.outcome))?;
+        let last = state.runs.iter().rev().find(|run| run.ended_well())?;
         // A full-table run may have read the list twice.
         Some(match last.sync {
             SyncMode::Incremental => last.rows.fetched,

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::reject;
-use super::report::Status;
 use super::settings::Job;
 use super::stored::rows;
 use super::table::Table;
 use crate::columnar::inspect;
 use crate::crash::{Step, pass};
 use crate::error::Result;
-use crate::manifest::{Difference, DifferenceKind, Gap, PartitionFile, TableState, compare};
+use crate::manifest::{Difference, DifferenceKind, Gap, PartitionFile, RunRecord, TableState, compare};
 use crate::storage::{ObjectInfo, layout};
 use crate::stream::{Partition, Shape, day_of, days, whole_day};
 
@@ -67,9 +66,7 @@ pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
 /// Whether rows may lie set aside that no version has counted, or no longer lie there that one has: only a run that died, or that was
 /// broken off before it got here, leaves some uncounted.
 fn may_be_unknown(state: &TableState) -> bool {
-    let ended_well = [Status::Complete, Status::Gaps].map(Status::name);
-    let last = state.runs.last().map(|run| run.outcome.as_str());
-    state.rejected_kept > 0 || last.is_none_or(|outcome| !ended_well.contains(&outcome))
+    state.rejected_kept > 0 || !state.runs.last().is_some_and(RunRecord::ended_well)
 }
 
 async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled) -> Result<Option<Correction>> {

@@ -1,4 +1,4 @@
-//! A run from beginning to end: rights, claims, the streams side by side, the claims given back.
+//! A run from beginning to end: what is stored, rights, claims, the streams side by side, the claims given back.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Where the siblings meet: a run from the first request to the last manifest version.
 //!
 //! ```text
-//! engine:  one cheap request a stream -> claim every table -> the streams side by side -> give the claims back
+//! engine:  newest versions -> one cheap request a stream -> claim every table -> the streams side by side -> give the claims back
 //! stream:  plan -> pages (tokio) -> record batches (cpu) -> sorted runs -> merge with the stored partition (cpu) -> publish -> version
 //! ```
 //!

@@ -28,6 +28,12 @@ impl Parents {
         Self { ids, listed, gone }
     }
 
+    /// Those that the manifest has not seen.
+    pub fn newcomers(&self, state: &TableState) -> Vec<i64> {
+        let known: HashSet<i64> = state.transactional_messages.iter().map(|known| known.id).collect();
+        self.ids.iter().copied().filter(|id| !known.contains(id)).collect()
+    }
+
     /// What to remember: everything ever seen, and what answered 404 without being listed.
     pub fn remember(&self, missing: &HashSet<i64>) -> Vec<KnownMessage> {
         let known = self.ids.iter().map(|id| KnownMessage {

@@ -220,6 +220,8 @@ mod tests {
         let disk = stream(Status::Failed, Some(ErrorKind::Storage), false);
         let forbidden = stream(Status::Forbidden, Some(ErrorKind::Forbidden), false);
         let stopped = stream(Status::Stopped, None, true);
+        let held = stream(Status::Held, Some(ErrorKind::Held), false);
+        let key = stream(Status::Failed, Some(ErrorKind::Key), false);
         let code = |streams: &[&StreamReport], stop| {
             exit_code(&streams.iter().map(|s| (*s).clone()).collect::<Vec<_>>(), stop)
         };
@@ -232,5 +234,7 @@ mod tests {
         assert_eq!(code(&[&forbidden, &done], None), 8);
         assert_eq!(code(&[&done, &stopped], Some(StopReason::OutOfTime)), 9);
         assert_eq!(code(&[&api, &stopped], Some(StopReason::Interrupted)), 130);
+        assert_eq!(code(&[&held, &stopped], Some(StopReason::Interrupted)), 7);
+        assert_eq!(code(&[&done, &key, &stopped], Some(StopReason::OutOfTime)), 3);
     }
 }

@@ -1,7 +1,7 @@
 //! What can be exported, as data: every stream is one JSON file in `schemas/`, embedded in the binary.
 //!
 //! A [`Stream`] holds its endpoint, paging, key, partition, sync behaviour and columns; the rest of the house reads them and
-//! knows no stream by name. [`Window`] is the half-open interval that is the unit of work, commit and resume.
+//! knows no stream by name. [`Window`] is a half-open interval of time.
 
 mod catalog;
 mod column;

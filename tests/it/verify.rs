@@ -444,6 +444,24 @@ fn what_does_not_belong_is_found_while_the_rest_is_checked() {
 }
 
 #[test]
+fn of_a_stream_that_is_not_known_only_bytes_are_compared() {
+    let door = Door::open(workspace());
+    door.export(&["customers"]).expect(0);
+    let lake = Lake::copy(&door.lake());
+    lake.edit("customers", |version| version["state"]["stream"] = json!("others"));
+    let unknown = ("_manifest/customers".to_owned(), "unknown_stream".to_owned());
+    assert_eq!(lake.findings(&["--quick"]), (6, BTreeSet::from([unknown.clone()])));
+    assert_eq!(lake.findings(&[]), (6, BTreeSet::from([unknown.clone()])));
+    let path = "customers/part-0.parquet";
+    let mut bytes = fs::read(lake.path(path)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(lake.path(path), bytes).unwrap();
+    let changed = (path.to_owned(), "checksum".to_owned());
+    assert_eq!(lake.findings(&[]), (6, BTreeSet::from([unknown, changed])));
+}
+
+#[test]
 fn a_sound_lake_is_called_sound_and_left_as_it_is() {
     let door = Door::open(workspace());
     door.export(&[]).expect(0);

@@ -4,7 +4,7 @@
 mod counts;
 mod report;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -173,8 +173,7 @@ async fn one(job: &Job, lists: &Lists, state: Option<&TableState>, teller: &Tell
 
 /// The state as a run finds it once it has noted that messages unknown to it are owed in every window that was read without them.
 fn owing(mut state: TableState, parents: &Parents) -> TableState {
-    let known: HashSet<i64> = state.transactional_messages.iter().map(|known| known.id).collect();
-    let newcomers: Vec<i64> = parents.ids.iter().copied().filter(|id| !known.contains(id)).collect();
+    let newcomers = parents.newcomers(&state);
     if !newcomers.is_empty() {
         state.coverage.owe(&newcomers);
         state.full_table = None;

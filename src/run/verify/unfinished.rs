@@ -21,9 +21,8 @@ pub struct Unfinished {
 impl Unfinished {
     /// The run that holds the claim, dead or alive, or the last one, if it ended early.
     pub fn of(state: &TableState) -> Option<Self> {
-        let is_complete = |outcome: &str| matches!(outcome, "complete" | "gaps");
-        let complete = state.runs.iter().rev().find(|run| is_complete(&run.outcome));
-        let last = state.runs.last().filter(|run| !is_complete(&run.outcome));
+        let complete = state.runs.iter().rev().find(|run| run.ended_well());
+        let last = state.runs.last().filter(|run| !run.ended_well());
         let claimed = state.claim.as_ref().map(|claim| &claim.run);
         let run = claimed.or(last.map(|run| &run.run))?;
         Some(Self {

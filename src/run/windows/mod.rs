@@ -11,7 +11,6 @@ mod estimate;
 mod read;
 mod survey;
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -69,8 +68,7 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>, listed: &[i64]) ->
 /// A window was complete for the messages known when it was read: one that is known only now is owed in all of them.
 async fn owe_newcomers(table: &Arc<Table>, parents: &Parents) -> Result<TableState> {
     let state = table.state().await;
-    let known: HashSet<i64> = state.transactional_messages.iter().map(|known| known.id).collect();
-    let newcomers: Vec<i64> = parents.ids.iter().copied().filter(|id| !known.contains(id)).collect();
+    let newcomers = parents.newcomers(&state);
     if newcomers.is_empty() || (state.coverage.is_empty() && state.full_table.is_none()) {
         return Ok(state);
     }
