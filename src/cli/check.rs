@@ -32,7 +32,7 @@ const RATE: f64 = 10.0;
 /// Input, before anything is sent.
 pub async fn run(args: CheckArgs) -> Result<u8> {
     let config = args.place.config.read()?;
-    let access = access(args.access.source(&config, &Environment::read(), RATE)?)?;
+    let access = access(args.access.source(&config, &Environment::read()?, RATE)?)?;
     let settings = CheckSettings {
         run: uuid::Uuid::now_v7().to_string().parse::<RunId>()?,
         owner: Owner::current(),

@@ -37,7 +37,7 @@ pub async fn once(args: &ExportArgs, output: Output, clock: Timestamp, stop: Sto
     let id = uuid::Uuid::now_v7().to_string().parse::<RunId>()?;
     let began = Instant::now();
     let _of_run = logging::of_run(&id);
-    let settings = Settings::resolve(args, &Environment::read(), id.clone(), clock)?;
+    let settings = Settings::resolve(args, &Environment::read()?, id.clone(), clock)?;
     let now = settings.run.now;
     let _limit = AbortOnDropHandle::new(tokio::spawn(on_time(stop.clone(), settings.max_duration)));
     let report = match stop.race(prepare(settings)).await {

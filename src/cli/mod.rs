@@ -39,6 +39,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use crate::crash;
 use crate::error::{Error, Result};
 use args::{Args, LogFormat, Output, Verb};
+use signals::until_signal;
 
 /// Parses the command line, does what it says and answers the exit code.
 pub fn run() -> ExitCode {
@@ -103,11 +104,11 @@ fn act(args: Args) -> Result<u8> {
         Verb::Schedule(flags) => wait(Box::pin(schedule::run(flags, args.output))),
         Verb::Plan(flags) => wait(Box::pin(plan::run(flags))),
         Verb::Check(flags) => wait(Box::pin(check::run(flags))),
-        Verb::Demo(flags) => serve(Box::pin(demo::run(flags, args.output))),
-        Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),
-        Verb::Verify(flags) => wait(Box::pin(verify::run(flags))),
-        Verb::Rename(flags) => wait(Box::pin(rename::run(flags))),
-        Verb::Sql(flags) => wait(Box::pin(sql::run(flags))),
+        Verb::Demo(flags) => serve(Box::pin(until_signal(demo::run(flags, args.output)))),
+        Verb::Catalog(flags) => wait(Box::pin(until_signal(catalog::run(flags)))),
+        Verb::Verify(flags) => wait(Box::pin(until_signal(verify::run(flags)))),
+        Verb::Rename(flags) => wait(Box::pin(until_signal(rename::run(flags)))),
+        Verb::Sql(flags) => wait(Box::pin(until_signal(sql::run(flags)))),
         Verb::Sandbox(flags) => serve(Box::pin(sandbox::run(flags))),
         Verb::Streams(flags) => streams::run(&flags),
         Verb::Config(verb) => config::run(&verb),

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// Input, before anything is sent; else what would end an export before it reads.
 pub async fn run(args: Box<PlanArgs>) -> Result<u8> {
-    let what = What::resolve(&args.what, &Environment::read(), Timestamp::now())?;
+    let what = What::resolve(&args.what, &Environment::read()?, Timestamp::now())?;
     let full_sync = what.full_sync;
     let settings = ForecastSettings {
         now: what.now,

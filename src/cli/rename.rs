@@ -27,7 +27,7 @@ pub async fn run(args: RenameArgs) -> Result<u8> {
         owner: Owner::current(),
         claiming: ClaimOptions {
             take_over: args.take_over,
-            lease: Environment::read().seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,
+            lease: Environment::read()?.seconds("CIO2PARQUET_LEASE_SECONDS", LEASE)?,
             ..ClaimOptions::default()
         },
     };

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::args::SandboxArgs;
 use super::out;
+use super::signals::signal;
 use crate::error::{Error, Result};
 use crate::sandbox::{Behaviour, Sandbox, Workspace};
 
@@ -44,7 +45,7 @@ pub async fn run(args: SandboxArgs) -> Result<u8> {
     ));
     tokio::select! {
         () = sandbox.finished() => Err(Error::internal("the sandbox's socket failed")),
-        _ = tokio::signal::ctrl_c() => Ok(0),
+        heard = signal() => heard.map(|()| 0).map_err(|e| Error::internal("cannot listen for signals").caused_by(e)),
     }
 }
 

@@ -53,12 +53,24 @@ impl fmt::Debug for Environment {
 
 impl Environment {
     /// The process's own; empty values count as unset.
-    pub fn read() -> Self {
-        let set = ["CIO_TOKEN", "CIO_REGION", "CIO_API_URL", HASH_KEY]
+    ///
+    /// # Errors
+    /// Input, naming a variable that holds no text.
+    pub fn read() -> Result<Self> {
+        let mut read = BTreeMap::new();
+        for name in ["CIO_TOKEN", "CIO_REGION", "CIO_API_URL", HASH_KEY]
             .into_iter()
             .chain(FOR_TESTS)
-            .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
-        Self(set.filter(|(_, value)| !value.trim().is_empty()).collect())
+        {
+            let value = std::env::var_os(name).unwrap_or_default().into_string();
+            // The value may be a key, so it is not told.
+            let value =
+                value.map_err(|_| Error::input(format!("{name} holds bytes that are no UTF-8 text; set it anew")))?;
+            if !value.trim().is_empty() {
+                read.insert(name.to_owned(), value);
+            }
+        }
+        Ok(Self(read))
     }
 
     /// The same, with `value` where `name` is not set.

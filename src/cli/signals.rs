@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM.
 
+use crate::error::{Error, Result};
 use crate::run::{Stop, StopReason};
 
 /// The first signal ends the run in good order, the second one at once; both are safe.
@@ -16,7 +17,20 @@ pub async fn on_signal(stop: Stop) {
     }
 }
 
-async fn signal() -> std::io::Result<()> {
+/// What `work` answers, unless a signal ends the process first. For verbs that leave nothing half done: without a handler the first process
+/// of a container would not even hear it.
+pub async fn until_signal(work: impl Future<Output = Result<u8>>) -> Result<u8> {
+    tokio::select! {
+        done = work => done,
+        heard = signal() => {
+            heard.map_err(|e| Error::internal("cannot listen for signals").caused_by(e))?;
+            std::process::exit(130)
+        }
+    }
+}
+
+/// Waits for one.
+pub async fn signal() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

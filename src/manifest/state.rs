@@ -223,6 +223,8 @@ pub struct ScanProgress {
     pub reached: Timestamp,
     /// The vendor's token of the next page; a hint that may be refused.
     pub cursor: Option<String>,
+    /// The idea of now of the last run that went on with it and has read all that was new; `upper` where none has.
+    pub topped: Option<Timestamp>,
 }
 
 /// An unfinished full-table run.

@@ -13,7 +13,7 @@ use crate::storage::layout::{MANIFEST, parse_version_path, version_folder, versi
 use crate::storage::{Created, ObjectInfo, RunId, Storage};
 
 /// The stored form that this binary writes, and the highest that it reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// How often a version may vanish between being listed and being read.
 const LOOKS: u32 = 5;
@@ -351,9 +351,9 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_by_name_whatever_else_it_holds() {
-        let error = decode("/lake/v", "t", 1, br#"{"format": 3, "marks": []}"#).unwrap_err();
+        let error = decode("/lake/v", "t", 1, br#"{"format": 4, "marks": []}"#).unwrap_err();
         let error = Error::from(error);
-        assert!(error.chain().contains("/lake/v has format 3"), "{}", error.chain());
+        assert!(error.chain().contains("/lake/v has format 4"), "{}", error.chain());
     }
 
     #[test]
@@ -380,6 +380,17 @@ mod tests {
         let (example, _) = rest.split_once("```").unwrap();
         let version = decode("docs/format.md", "deliveries", 42, example.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(version.encode().unwrap().to_vec()).unwrap(), example);
+    }
+
+    #[test]
+    fn format_2_is_read_with_the_default_that_the_documentation_names() {
+        let page = include_str!("../../docs/format.md");
+        let example = page.split_once("```json\n").unwrap().1.split_once("```").unwrap().0;
+        let old = example.replace("\"format\": 3", "\"format\": 2");
+        let old = old.replace(",\n      \"topped\": null", "");
+        assert!(!old.contains("topped") && old.contains("\"reached\""));
+        let state = decode("old", "deliveries", 42, old.as_bytes()).unwrap().state;
+        assert_eq!(state.scan.unwrap().topped, None);
     }
 
     /// Written once by the first release and never edited.

@@ -3,19 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use jiff::{SignedDuration, Span, Timestamp};
+use jiff::{Span, Timestamp};
 
 use super::forecast::{Basis, Forecast, float, pages};
 use super::months::seconds;
-use super::{Ask, ScanPlan, back};
+use super::{Ask, ScanPlan, back, top};
 use crate::manifest::{Coverage, TableState};
 use crate::stream::{Shape, Stream, Window, day_of, days, whole_day};
 
 /// Up to so many whole days before the mark say how much a day brings: a week has every day of the week once.
 const HISTORY_DAYS: i64 = 7;
-
-/// What is read on top of an unfinished scan overlaps it by this much.
-const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 
 /// From the newest row back to a bound, in pages of `limit` rows; `stored` is how many rows the table holds of each day.
 pub fn scan(
@@ -66,13 +63,13 @@ pub fn scan(
             .map(|part| history.rows(*part, a_day))
             .sum::<f64>();
     }
-    let lost = plan.lost.map(|lost| {
+    let lost = plan.lost.iter().map(|lost| {
         let (from, to) = (day_of(lost.from), day_of(lost.to));
         format!("what happened from {from} to {to} may not be served any more")
     });
     Forecast {
         windows: ranges,
-        notes: lost.into_iter().collect(),
+        notes: lost.collect(),
         ..Forecast::new(Basis::History).asking(asked, rows, new)
     }
 }
@@ -90,7 +87,7 @@ fn ranges(plan: &ScanPlan, lower: Timestamp, now: Timestamp) -> Vec<Window> {
     let ranges = match &plan.resume {
         None => [None, Window::new(lower, now)],
         Some(scan) => {
-            let top = back(scan.upper, OVERLAP).max(lower);
+            let top = top(scan).max(lower);
             [Window::new(top, now), Window::new(lower, scan.reached)]
         }
     };
@@ -198,6 +195,7 @@ mod tests {
             lower: None,
             reached: at("2026-11-10T00:00:00Z"),
             cursor: None,
+            topped: None,
         });
         let forecast = foretold(SyncMode::Incremental, "2026-11-21T11:00:00Z", &state, &stored);
         // A day on top and a page to pass its bound, then eighteen and a half days to the end.

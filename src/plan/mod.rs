@@ -32,6 +32,9 @@ pub const SETTLING: SignedDuration = SignedDuration::from_secs(60);
 /// An unfinished full-table run is gone on with by the next one for this long: nights are a day apart, give or take, and one may take several.
 const FULL_TABLE_KEEPS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// What is read on top of an unfinished scan overlaps what was read by this much.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+
 /// What was asked for on the command line or in the config file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
@@ -84,8 +87,8 @@ pub struct ScanPlan {
     pub lower: Option<Timestamp>,
     /// Where an earlier scan stopped.
     pub resume: Option<ScanProgress>,
-    /// A stretch of time that the API does not promise to serve any more.
-    pub lost: Option<Window>,
+    /// Stretches of time that were not read and that the API does not promise to serve any more.
+    pub lost: Vec<Window>,
 }
 
 /// The windows that a run of `stream` reads, given what stands in the manifest.
@@ -107,7 +110,8 @@ pub fn windows(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -
     let first = floor_day(back(ask.now, days(first_days)));
     let since = ask
         .begin(state.mark.map(floor_day))
-        .or(state.asked_since)
+        // Nothing was asked for in a range that begins after now: an earlier run was told a later one.
+        .or(state.asked_since.filter(|since| *since < until))
         .unwrap_or(first);
     let range = Window::new(since, until);
     let tasks = match (range, sync) {
@@ -207,8 +211,7 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
         _ => SignedDuration::ZERO,
     };
     let promised = back(ask.now, retention);
-    let read = state.mark.or(state.scan.as_ref().map(|scan| scan.upper));
-    let lost = read.and_then(|read| Window::new(read, promised));
+    let lost = lost(promised, retention, state);
     let due = state.mark.map(|mark| lower_bound(mark, promised, ask, state));
     if sync == SyncMode::FullTable {
         let lower = ask.begin(due);
@@ -222,11 +225,36 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
             lost,
         };
     }
+    let asked = ask.begin(due).or(due);
+    // A first scan has no mark yet that would bring back what a later beginning leaves out: it is read to its own end.
+    let first = state.scan.as_ref().filter(|_| state.mark.is_none());
     ScanPlan {
-        lower: ask.begin(due).or(due),
+        lower: first.map_or(asked, |scan| Some(asked?.min(scan.lower?))),
         resume: state.scan.clone(),
         lost,
     }
+}
+
+/// What lies before `promised` and was not read: all since the mark; or of a first scan what is newer than it, and what it did not get to.
+fn lost(promised: Timestamp, retention: SignedDuration, state: &TableState) -> Vec<Window> {
+    if let Some(mark) = state.mark {
+        return Window::new(mark, promised).into_iter().collect();
+    }
+    let of_full = || state.full_table.as_ref().and_then(|full| full.scan.as_ref());
+    let Some(scan) = state.scan.as_ref().or_else(of_full) else {
+        return Vec::new();
+    };
+    let bound = scan.lower.unwrap_or_else(|| back(scan.upper, retention));
+    let below = Window::new(bound, scan.reached.min(promised));
+    below
+        .into_iter()
+        .chain(Window::new(scan.topped.unwrap_or(scan.upper), promised))
+        .collect()
+}
+
+/// Down to where a run reads on top of an unfinished scan that it goes on with.
+pub fn top(scan: &ScanProgress) -> Timestamp {
+    back(scan.topped.unwrap_or(scan.upper), OVERLAP)
 }
 
 /// The lookback before the mark, or an uncovered day before that if it can still be served.
@@ -399,7 +427,7 @@ mod tests {
         state.mark = Some(at("2026-10-01T00:00:00Z"));
         let plan = scan(&stream, SyncMode::Incremental, &ask("2026-11-22T00:00:00Z", 7), &state);
         assert_eq!(plan.lower, Some(at("2026-09-24T00:00:00Z")));
-        let lost = Some(window("2026-10-01T00:00:00Z", "2026-10-23T00:00:00Z"));
+        let lost = [window("2026-10-01T00:00:00Z", "2026-10-23T00:00:00Z")];
         assert_eq!(plan.lost, lost);
         let full = scan(&stream, SyncMode::FullTable, &ask("2026-11-22T00:00:00Z", 7), &state);
         assert_eq!(full.lost, lost);

@@ -21,6 +21,8 @@ struct Correction {
     file: Option<PartitionFile>,
     /// Whether the object holds other bytes than the entry says, so that its day must be asked for again.
     differs: bool,
+    /// Whether rows are gone that the entry speaks of.
+    lacks: bool,
 }
 
 /// What was mended before the first request for rows.
@@ -104,11 +106,11 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
                     "{place} is gone from the lake and its rows are not served any more"
                 ));
             }
-            let differs = true;
             Ok(Some(Correction {
                 path,
                 file: None,
-                differs,
+                differs: true,
+                lacks: true,
             }))
         }
         (_, Some(info)) => {
@@ -125,8 +127,14 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
                 _ if differs => settled.notices.push(adopted),
                 _ => {}
             }
+            let lacks = entry.is_some_and(|entry| entry.rows > file.rows);
             let file = Some(file);
-            Ok(Some(Correction { path, file, differs }))
+            Ok(Some(Correction {
+                path,
+                file,
+                differs,
+                lacks,
+            }))
         }
     }
 }
@@ -161,6 +169,9 @@ impl Correction {
             if let Some(full) = &mut state.full_table {
                 full.done.uncover(window);
             }
+            if matches!(job.stream.sync, Shape::Scan { .. }) {
+                self.unsettle(state, day_of(window.from));
+            }
             if self.file.is_none() && !is_served(job, day) {
                 state.gaps.push(Gap {
                     from: window.from,
@@ -173,6 +184,20 @@ impl Correction {
             Some(file) => state.partitions.insert(self.path, file),
             None => state.partitions.remove(&self.path),
         };
+    }
+}
+
+impl Correction {
+    /// A scan that is gone on with reads nothing again that it has passed: what it has proven of `day` does not hold for other rows, and
+    /// what it has read of it is not all there.
+    fn unsettle(&self, state: &mut TableState, day: Date) {
+        let full = state.full_table.as_ref().and_then(|full| full.scan.as_ref());
+        if full.is_some_and(|scan| day > day_of(scan.reached)) {
+            state.full_table = None;
+        }
+        if self.lacks && state.scan.as_ref().is_some_and(|scan| day >= day_of(scan.reached)) {
+            state.scan = None;
+        }
     }
 }
 

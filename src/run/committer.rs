@@ -95,15 +95,32 @@ pub fn day(key: &PartitionKey) -> Option<Date> {
 /// Partitions that are on their way at once at least: while some are merged, others are read from the store or written to it.
 const ON_THEIR_WAY: usize = 4;
 
-/// Merges and publishes every piece of `work`, several side by side.
+/// Merges and publishes every piece of `work`, several side by side, until the run is asked to stop.
 ///
 /// # Errors
 /// Stopped, Storage, Held, Internal; what was published before stays and is adopted by the next run.
 pub async fn merge_all(table: &Arc<Table>, work: Vec<Work>) -> Result<Vec<Merged>, Ended> {
+    merge_each(table, work, true).await
+}
+
+/// The same whether the run is asked to stop or not, for work that is little.
+///
+/// # Errors
+/// Storage, Held, Internal, as [`merge_all`].
+pub async fn merge_despite_stop(table: &Arc<Table>, work: Vec<Work>) -> Result<Vec<Merged>, Ended> {
+    merge_each(table, work, false).await
+}
+
+async fn merge_each(table: &Arc<Table>, work: Vec<Work>, stops: bool) -> Result<Vec<Merged>, Ended> {
     let side_by_side = table.run.cpu.threads().max(ON_THEIR_WAY);
     let tasks = futures::stream::iter(work).map(|work| {
         let table = Arc::clone(table);
-        async move { merge(&table, &work).await }
+        async move {
+            if stops {
+                table.run.stop.check()?;
+            }
+            merge(&table, &work).await
+        }
     });
     let merged: Vec<Merged> = tasks.buffered(side_by_side).try_collect().await?;
     pass(Step::PartitionsMerged);
@@ -142,7 +159,6 @@ async fn merge(table: &Arc<Table>, work: &Work) -> Result<Merged, Ended> {
     let full = layout::partition_path(&table.job.table, work.day);
     let path = layout::partition_name(work.day);
     for _ in 0..TRIES {
-        run.stop.check()?;
         let stored = if table.may_hold(&full) {
             run.storage.fetch(&full).await?
         } else {

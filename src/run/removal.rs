@@ -17,6 +17,14 @@ const SMALL: u64 = 100;
 /// Keys that are not served any more, by the partition's path relative to the table's folder.
 type Candidates = BTreeMap<String, Vec<String>>;
 
+/// Makes `keys` of the partition at `path` candidates; a day that is read again speaks against the same rows again.
+pub fn speak_against(full: &mut FullTable, path: &str, keys: Vec<String>) {
+    let known = full.candidates.entry(path.to_owned()).or_default();
+    known.extend(keys);
+    known.sort_unstable();
+    known.dedup();
+}
+
 /// Takes the candidates of `full` away from the table, or leaves it as it is and says so. Answers whether that completes the
 /// full-table run.
 ///

@@ -15,10 +15,10 @@ use std::time::Instant;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::committer::{Work, day, emptied, enter, merge_all};
+use super::committer::{Work, day, emptied, enter, merge_despite_stop};
 use super::event::RunEvent;
 use super::pipeline::{Chain, Ended, PageFacts, Reader, SharedBuffer, drain};
-use super::removal::{remove, spare};
+use super::removal::{remove, spare, speak_against};
 use super::settings::Job;
 use super::table::Table;
 use crate::columnar::{Fetched, Proof};
@@ -27,9 +27,6 @@ use crate::plan::{self, ScanPlan};
 use crate::source::{FetchError, Request};
 use crate::storage::layout;
 use crate::stream::{Shape, Window, day_of, days, whole_day};
-
-/// What was read on top of an unfinished scan overlaps it by this much.
-const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 
 /// Exports a scanned stream into its table.
 ///
@@ -62,6 +59,8 @@ struct Scan {
     rejected_before: u64,
     /// Rows older than this were not read yet.
     reached: Option<Timestamp>,
+    /// When all that was new was read on top of a scan that is gone on with.
+    topped: Option<Timestamp>,
     committed: Instant,
     began: Instant,
 }
@@ -90,6 +89,7 @@ impl Scan {
             rejected_before: full.as_ref().map_or(0, |full| full.rejected),
             full,
             reached: None,
+            topped: None,
             committed: Instant::now(),
             began: Instant::now(),
         })
@@ -100,10 +100,16 @@ impl Scan {
         let Some(before) = resume else {
             return self.descend(None, self.lower, true).await.map(|_| ());
         };
-        let top = before.upper.saturating_sub(OVERLAP).unwrap_or(before.upper);
-        self.descend(None, Some(self.lower.map_or(top, |lower| lower.max(top))), false)
-            .await?;
+        let top = plan::top(&before);
+        let top = self.lower.map_or(top, |lower| lower.max(top));
+        let read = self.descend(None, Some(top), false).await;
         self.reached = Some(before.reached);
+        self.topped = before.topped;
+        if let Err(ended) = read {
+            self.keep(&ended, before.cursor.as_deref()).await?;
+            return Err(ended);
+        }
+        self.topped = Some(self.reader.job.ask.now);
         self.commit(before.cursor.clone()).await?;
         let went_on = match &before.cursor {
             Some(cursor) => {
@@ -140,7 +146,12 @@ impl Scan {
                 Err(Ended::Fetch(FetchError::Refused(_) | FetchError::NotFound(_))) if ceiling.is_some() => {
                     return Ok(Outcome::Astray);
                 }
-                Err(ended) => return Err(ended),
+                Err(ended) => {
+                    if commits {
+                        self.keep(&ended, chain.cursor()).await?;
+                    }
+                    return Err(ended);
+                }
             };
             // An old cursor that leads to nothing at all has expired; a good one would have served a row.
             let Some(page) = page else {
@@ -198,12 +209,21 @@ impl Scan {
         self.lay(&fetched, End::Under(progress)).await
     }
 
+    /// Lays in what was read before a stop, so that short runs get on too; a full-table run goes back to the end of a day instead.
+    async fn keep(&mut self, ended: &Ended, cursor: Option<&str>) -> Result<(), Ended> {
+        match ended {
+            Ended::Stopped if self.full.is_none() => self.commit(cursor.map(str::to_owned)).await,
+            _ => Ok(()),
+        }
+    }
+
     fn progress(&self, reached: Timestamp, cursor: Option<String>) -> ScanProgress {
         ScanProgress {
             upper: self.upper,
             lower: self.lower,
             reached,
             cursor,
+            topped: self.topped,
         }
     }
 
@@ -226,7 +246,8 @@ impl Scan {
             .filter(|work| work.proof.is_some())
             .filter_map(|work| work.day)
             .collect();
-        let merged = merge_all(&self.table, work).await?;
+        // A minute's pages at most, which are not to be read twice because a night is over.
+        let merged = merge_despite_stop(&self.table, work).await?;
         let promised = self.promised();
         if let Some(full) = &mut self.full {
             full.scan = progress.clone();
@@ -316,7 +337,7 @@ impl Scan {
     async fn finish(mut self, plan: &ScanPlan) -> Result<(), Ended> {
         let fetched = self.take().await?;
         self.lay(&fetched, End::Through(plan)).await?;
-        if let Some(lost) = plan.lost {
+        for lost in &plan.lost {
             let text = format!(
                 "what happened from {} to {} may not be served any more; the manifest lists it as a gap",
                 lost.from, lost.to
@@ -354,13 +375,11 @@ fn read_through(state: &mut TableState, plan: &ScanPlan, upper: Timestamp, now: 
     if let Some(window) = Window::new(from, now) {
         state.coverage.add(window, &[]);
     }
-    if let Some(lost) = plan.lost {
-        state.gaps.push(Gap {
-            from: lost.from,
-            to: lost.to,
-            reason: "older than the API promises to serve".to_owned(),
-        });
-    }
+    state.gaps.extend(plan.lost.iter().map(|lost| Gap {
+        from: lost.from,
+        to: lost.to,
+        reason: "older than the API promises to serve".to_owned(),
+    }));
     state.asked_since = Some(state.asked_since.map_or(from, |before| before.min(from)));
     // A scan that ended above the mark leaves a stretch unread; the mark waits for a run that reads it.
     let joins = plan
@@ -407,6 +426,6 @@ fn candidates(full: &mut FullTable, path: &str, unfetched: &[String]) {
     let met: HashSet<String> = full.met.remove(path).unwrap_or_default().into_iter().collect();
     let missing: Vec<String> = unfetched.iter().filter(|key| !met.contains(*key)).cloned().collect();
     if !missing.is_empty() {
-        full.candidates.entry(path.to_owned()).or_default().extend(missing);
+        speak_against(full, path, missing);
     }
 }

@@ -186,6 +186,9 @@ mod tests {
     async fn what_may_pass_is_asked_again() {
         let troubles = [
             Reply::json(408, ""),
+            Reply::json(409, ""),
+            Reply::json(423, ""),
+            Reply::json(425, ""),
             Reply::json(429, ""),
             Reply::json(500, "{}"),
             Reply::json(503, "<html>"),

@@ -161,7 +161,15 @@ impl Inner {
 
 /// Whether the same request may fare better in a while.
 fn is_passing(status: StatusCode) -> bool {
-    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error()
+    use StatusCode as Status;
+    let of_the_moment = [
+        Status::REQUEST_TIMEOUT,
+        Status::CONFLICT,
+        Status::LOCKED,
+        Status::TOO_EARLY,
+        Status::TOO_MANY_REQUESTS,
+    ];
+    of_the_moment.contains(&status) || status.is_server_error()
 }
 
 /// The host that a redirect leads to; the rest of the address may hold anything.

@@ -78,11 +78,13 @@ impl Destination {
         }
     }
 
-    /// The variables of this process that concern a store; empty ones count as unset.
+    /// The variables of this process that concern a store; empty ones count as unset, and so do those that are no text.
     pub fn variables() -> BTreeMap<String, String> {
         let concerns = |name: &str| VARIABLES.iter().any(|start| name.starts_with(start));
-        let set = std::env::vars().filter(|(name, value)| concerns(name) && !value.trim().is_empty());
-        set.collect()
+        let set =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        set.filter(|(name, value)| concerns(name) && !value.trim().is_empty())
+            .collect()
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<&str> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cio2parquet::sandbox::Workspace;
 use jiff::SignedDuration;
 
+use crate::scan::interrupted;
 use crate::support::{Door, Ran, small, stream, text};
 
 const DETAILS: &str = "transactional_message_details";
@@ -42,6 +43,20 @@ fn a_partition_deleted_by_hand_is_asked_for_again() {
         again.expect(0);
         assert!(!again.stderr.contains("is gone from the lake"), "{}", again.stderr);
     }
+}
+
+#[test]
+fn a_day_that_an_unfinished_scan_has_passed_is_asked_for_again() {
+    let door = Door::open(workspace());
+    interrupted(&door, &["activities"], 7);
+    door.fail([]);
+    // The first page alone goes back three days.
+    let passed = some_day(&door, "activities", 6..12);
+    fs::remove_file(&passed).unwrap();
+    let ran = door.export(&["activities"]);
+    ran.expect(0);
+    told(&ran, "is gone from the lake; its rows are asked for again");
+    assert!(door.true_keys("activities").is_subset(&door.keys("activities")));
 }
 
 #[test]

@@ -108,13 +108,13 @@ fn a_manifest_of_a_newer_format_is_refused_before_any_request_for_rows() {
     door.export(&["customers"]).expect(0);
     let folder = door.lake().join("_manifest/customers");
     let newer = folder.join(format!("{:020}.json", 99));
-    fs::write(&newer, r#"{"format": 3, "tables": "in some other form"}"#).unwrap();
+    fs::write(&newer, r#"{"format": 4, "tables": "in some other form"}"#).unwrap();
     door.sandbox.reset_requests();
     let versions = || fs::read_dir(&folder).unwrap().count();
     let before = versions();
     let report = door.export(&["customers"]).expect(6);
     let error = report["error"].as_str().unwrap();
-    for part in [newer.to_str().unwrap(), "has format 3", "use a newer one"] {
+    for part in [newer.to_str().unwrap(), "has format 4", "use a newer one"] {
         assert!(error.contains(part), "{error}");
     }
     let asked = door.asked("/v1/customers");

@@ -310,6 +310,36 @@ fn a_run_of_two_parts_removes_what_one_would_have_removed() {
 }
 
 #[test]
+fn what_a_killed_run_laid_in_on_top_of_a_proven_day_removes_nothing() {
+    let name = "activities";
+    let door = Door::open(Workspace {
+        activities: 12_000,
+        days: 60,
+        ..small()
+    });
+    let later = |hours: i64| {
+        door.sandbox
+            .set_now(door.sandbox.now() + SignedDuration::from_hours(hours))
+    };
+    // More has happened today than fits into a page.
+    later(18);
+    door.export(&[name]).expect(0);
+    let args = [name, "--sync", "full-table"];
+    interrupted(&door, &args, 12);
+    door.fail([]);
+    later(2);
+    let mut killed = door.exporting_eagerly(&door.lake(), &args);
+    let killed = killed
+        .env("CIO2PARQUET_CRASH", "partitions-merged:1=kill")
+        .output()
+        .unwrap();
+    assert_eq!(killed.status.code(), None, "it was not killed");
+    let report = door.export_eagerly(&args).expect(0);
+    assert_eq!(stream(&report, name)["rows"]["removed"], 0, "{report}");
+    assert!(door.true_keys(name).is_subset(&door.keys(name)));
+}
+
+#[test]
 fn an_unfinished_run_remembers_only_keys_it_needs() {
     let door = Door::with(
         Workspace {

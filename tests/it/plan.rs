@@ -264,8 +264,8 @@ fn a_lake_that_cannot_be_planned_for_is_told() {
     let twin = ["customers", "--table", "customers=Customers"];
     refused(&plan(&door, &twin), 2, "holds a table customers");
     let newer = door.lake().join(format!("_manifest/customers/{:020}.json", 99));
-    std::fs::write(newer, r#"{"format": 3}"#).unwrap();
-    refused(&plan(&door, &["customers"]), 6, "has format 3");
+    std::fs::write(newer, r#"{"format": 4}"#).unwrap();
+    refused(&plan(&door, &["customers"]), 6, "has format 4");
 }
 
 #[test]

@@ -287,13 +287,13 @@ fn file() -> impl Strategy<Value = PartitionFile> {
 }
 
 fn progress() -> impl Strategy<Value = ScanProgress> {
-    (instant(), option::of(instant()), instant(), option::of(text())).prop_map(|(upper, lower, reached, cursor)| {
-        ScanProgress {
-            upper,
-            lower,
-            reached,
-            cursor,
-        }
+    let times = (instant(), option::of(instant()), instant(), option::of(instant()));
+    (times, option::of(text())).prop_map(|((upper, lower, reached, topped), cursor)| ScanProgress {
+        upper,
+        lower,
+        reached,
+        cursor,
+        topped,
     })
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::process::Stdio;
 
-use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, Workspace};
+use cio2parquet::sandbox::{Endpoint, Fault, FaultRule, RequestRecord, Workspace};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::support::{Door, kill, small, stream, text, wait_until};
+use crate::support::{Door, Ran, interrupt, kill, small, stream, text, wait_until};
 
 const NAME: &str = "activities";
 
@@ -34,6 +34,26 @@ fn a_scan_out_of_time_goes_on_to_the_same_bytes() {
     door.change(|behaviour| behaviour.latency_ms = 0);
     door.export_eagerly(&[NAME]).expect(0);
     assert!(straight == door.data());
+}
+
+#[test]
+fn a_scan_that_is_stopped_before_its_first_commit_keeps_what_it_has_read() {
+    let door = Door::open(activities());
+    door.change(|behaviour| behaviour.latency_ms = 100);
+    let mut command = door.exporting(&door.lake(), &[NAME]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("six pages are read", || pages(&door) > 6);
+    interrupt(&door, &child);
+    let report = Ran::from(child.wait_with_output().unwrap()).expect(130);
+    let rows = &stream(&report, NAME)["rows"];
+    assert!(rows["new"].as_u64().unwrap() >= 500, "{report}");
+    door.change(|behaviour| behaviour.latency_ms = 0);
+    let whole = pages(&door);
+    door.sandbox.reset_requests();
+    door.export(&[NAME]).expect(0);
+    let rest = pages(&door);
+    assert!(rest <= 20 - whole + 4, "{whole} pages, then {rest}");
+    assert_eq!(door.keys(NAME), door.true_keys(NAME));
 }
 
 #[test]
@@ -158,12 +178,69 @@ fn an_outage_of_more_than_thirty_days_is_a_gap_in_either_mode() {
 fn a_first_scan_that_goes_on_too_late_leaves_a_gap() {
     let door = Door::open(activities());
     interrupted(&door, &[NAME], 6);
-    let stopped = door.sandbox.now();
+    let (stopped, was_promised) = (door.sandbox.now(), promised(&door));
+    let reached = at(&door.state(NAME)["scan"]["reached"]);
     door.move_clock(45);
     door.fail([]);
     door.export(&[NAME]).expect(8);
-    assert_eq!(gaps(&door), [(stopped, promised(&door))]);
+    assert_eq!(gaps(&door), [(was_promised, reached), (stopped, promised(&door))]);
     assert!(door.true_keys(NAME).is_subset(&door.keys(NAME)));
+}
+
+#[test]
+fn what_a_first_scan_did_not_get_to_before_it_was_too_old_is_a_gap() {
+    let door = Door::open(activities());
+    interrupted(&door, &[NAME], 6);
+    let was_promised = promised(&door);
+    door.move_clock(12);
+    door.fail([]);
+    door.export(&[NAME]).expect(8);
+    assert_eq!(gaps(&door), [(was_promised, promised(&door))]);
+    door.export(&[NAME]).expect(0);
+}
+
+#[test]
+fn a_first_scan_is_read_to_its_end_whatever_beginning_is_named_later() {
+    let config = "[streams.activities]\nsince = \"2d\"\n";
+    for (beginning, flags) in [("", &["--since", "2d"][..]), (config, &[])] {
+        let door = Door::open(activities());
+        interrupted(&door, &[NAME], 12);
+        door.fail([]);
+        let file = door.lake().with_file_name("c.toml");
+        std::fs::write(&file, beginning).unwrap();
+        let file = ["--config", file.to_str().unwrap()];
+        let named = if beginning.is_empty() { &[NAME][..] } else { &file };
+        door.export(&[named, flags].concat()).expect(0);
+        door.export(&[NAME]).expect(0);
+        assert_eq!(door.keys(NAME), door.true_keys(NAME), "{beginning:?} {flags:?}");
+    }
+}
+
+#[test]
+fn a_scan_of_many_nights_reads_each_night_what_is_new_and_no_more() {
+    let door = Door::open(activities());
+    interrupted(&door, &[NAME], 6);
+    let cursor = door.state(NAME)["scan"]["cursor"].as_str().unwrap().to_owned();
+    let goes_on = |request: &RequestRecord| request.query.contains(&cursor);
+    let mut on_top = Vec::new();
+    for _ in 0..4 {
+        door.move_clock(4);
+        door.sandbox.reset_requests();
+        door.fail([FaultRule {
+            matching: Some(cursor.clone()),
+            ..FaultRule::always(Endpoint::Activities, Fault::Stall { ms: None })
+        }]);
+        let mut command = door.exporting(&door.lake(), &[NAME]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let asked = || door.asked("/v1/activities");
+        wait_until("the scan goes on at its cursor", || asked().iter().any(goes_on));
+        interrupt(&door, &child);
+        Ran::from(child.wait_with_output().unwrap()).expect(130);
+        on_top.push(asked().len());
+        let yesterday = door.sandbox.now() - SignedDuration::from_hours(24);
+        assert!(true_between(&door, yesterday, door.sandbox.now()).is_subset(&door.keys(NAME)));
+    }
+    assert!(on_top[3] <= on_top[0] + 2, "{on_top:?}");
 }
 
 #[test]
@@ -210,6 +287,15 @@ pub fn interrupted(door: &Door, args: &[&str], number: u64) -> String {
     let scan = [&state["scan"], &state["full_table"]["scan"]];
     let cursor = scan.iter().find_map(|scan| scan["cursor"].as_str());
     cursor.unwrap().to_owned()
+}
+
+/// How many pages were asked for; whether they may be read is asked with `limit=1`.
+fn pages(door: &Door) -> usize {
+    let asked = door.asked("/v1/activities");
+    asked
+        .iter()
+        .filter(|request| request.query.contains("limit=100"))
+        .count()
 }
 
 fn refused() -> Fault {

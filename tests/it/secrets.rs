@@ -1,8 +1,10 @@
 //! The key leaves in one header and is seen nowhere else, whatever the server says, however much is logged, whatever goes wrong.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,6 +163,30 @@ fn mistakes_around_the_key_do_not_show_it() {
     let ran: Ran = command.output().unwrap().into();
     assert_eq!(ran.code, 2);
     assert_silent("a key with a space", &ran, &lake);
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_never_told() {
+    let no_text = |name: &str| {
+        let value = OsString::from_vec([KEY.as_bytes(), b"\xff"].concat());
+        let mut command = binary();
+        command.env(name, value).args(["export", "--to", "nowhere"]);
+        Ran::from(command.output().unwrap())
+    };
+    for name in ["CIO_TOKEN", "CIO_HASH_KEY"] {
+        let ran = no_text(name);
+        assert!(ran.code == 2 && ran.stderr.contains(name), "{}", ran.stderr);
+        assert_silent(name, &ran, Path::new("nowhere"));
+    }
+    for name in ["AWS_SECRET_ACCESS_KEY", "SOMETHING_ELSE"] {
+        let ran = no_text(name);
+        assert!(
+            ran.code == 2 && ran.stderr.contains("no key; set CIO_TOKEN"),
+            "{}",
+            ran.stderr
+        );
+        assert_silent(name, &ran, Path::new("nowhere"));
+    }
 }
 
 #[test]

@@ -92,7 +92,8 @@ impl Door {
         command
     }
 
-    fn exporting(&self, lake: &Path, more: &[&str]) -> Command {
+    /// The command of [`Self::export`], into any lake.
+    pub fn exporting(&self, lake: &Path, more: &[&str]) -> Command {
         let mut command = self.command();
         command.args(["export", "--report", "json"]);
         if !more.contains(&"--rate") {

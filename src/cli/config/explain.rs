@@ -80,7 +80,7 @@ impl Explanation {
         let timezone = said(config.timezone.as_deref()).unwrap_or_else(|| "UTC".to_owned());
         let due = |text: &str| Due::of(text, &timezone, now);
         // Whoever checks a file need not have the key; it changes nothing that is told here.
-        let environment = Environment::read().or(HASH_KEY, STAND_IN);
+        let environment = Environment::read()?.or(HASH_KEY, STAND_IN);
         let jobs = jobs(&WhatArgs::default(), config, &environment, now)?;
         Ok(Self {
             file: config.name().to_owned(),

@@ -26,7 +26,7 @@ use crate::storage::{RunId, Storage};
 /// # Errors
 /// Input, for settings that no run could use; Storage, when the lake cannot be looked at. Later runs end nothing.
 pub async fn run(args: Box<ScheduleArgs>, output: Output) -> Result<u8> {
-    let environment = Environment::read();
+    let environment = Environment::read()?;
     let mut clock = Clock::of(&environment)?;
     let stop = Stop::default();
     let _signals = AbortOnDropHandle::new(tokio::spawn(on_signal(stop.clone())));

@@ -17,7 +17,7 @@ use crate::run::committer::{Merged, Work, emptied, enter, merge_all};
 use crate::run::event::RunEvent;
 use crate::run::parents::Parents;
 use crate::run::pipeline::{Ended, Reader};
-use crate::run::removal::{remove, spare};
+use crate::run::removal::{remove, spare, speak_against};
 use crate::run::settings::Job;
 use crate::run::table::Table;
 use crate::storage::layout;
@@ -32,6 +32,8 @@ pub struct Committer {
     full: Option<FullTable>,
     /// Whether any message was read in any window, if only in part.
     answered: bool,
+    /// Whether all messages were asked for in any window.
+    whole: bool,
     /// When the last version was created that holds a window.
     committed: Instant,
 }
@@ -53,6 +55,7 @@ impl Committer {
             since,
             full,
             answered: false,
+            whole: false,
             committed: Instant::now(),
         }
     }
@@ -74,6 +77,7 @@ impl Committer {
         if !read.whole && read.answers.read().is_empty() && read.fetched.rows() == 0 {
             return Ok(());
         }
+        self.whole |= read.whole;
         let proof = self.full.is_some().then(|| {
             Arc::new(Proof {
                 window: Some(window),
@@ -91,10 +95,10 @@ impl Committer {
         if let Some(full) = &mut self.full {
             for one in &merged {
                 spare(&mut full.candidates, &one.path, &read.fetched)?;
-                let keys = full.candidates.entry(one.path.clone()).or_default();
-                keys.extend(one.outcome.unfetched.iter().cloned());
+                if !one.outcome.unfetched.is_empty() {
+                    speak_against(full, &one.path, one.outcome.unfetched.clone());
+                }
             }
-            full.candidates.retain(|_, keys| !keys.is_empty());
             full.done.add(window, &[]);
             full.fetched += read.fetched.rows();
         }
@@ -148,7 +152,7 @@ impl Committer {
             let counts = self.reader.tally.counts();
             (counts.refused.len(), counts.missing.clone())
         };
-        if refused > 0 && !self.answered {
+        if refused > 0 && self.whole && !self.answered {
             let text =
                 format!("none of {refused} transactional messages could be read in any window; see why, and run again");
             return Err(Error::api(text).into());

@@ -182,6 +182,8 @@ pub fn faults() -> Vec<FaultRow> {
             "asks to be left alone for 86400 s",
         ),
         trouble("408", status(408, None), "the last one: 408"),
+        trouble("409", status(409, None), "the last one: 409"),
+        trouble("425", status(425, None), "the last one: 425"),
         trouble("500", status(500, None), "the last one: 500"),
         trouble("502", status(502, None), "the last one: 502"),
         trouble("503", status(503, Some("1")), "the last one: 503"),
