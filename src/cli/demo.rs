@@ -15,7 +15,7 @@ use super::place;
 use super::settings::{COMMIT_EVERY, LEASE};
 use super::summary;
 use crate::error::{Error, Result};
-use crate::manifest::SyncMode;
+use crate::manifest::{SIMULATED, SyncMode};
 use crate::plan::Ask;
 use crate::run::{Job, RunReport, RunSettings, Stop};
 use crate::sandbox::{Behaviour, Sandbox, Workspace};
@@ -97,7 +97,7 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
         new_table: false,
         allow_shrink: false,
         whole_range: true,
-        description: Some("The simulated workspace of `cio2parquet demo`".to_owned()),
+        description: Some(SIMULATED.to_owned()),
         commit_every: COMMIT_EVERY,
         lease: LEASE,
     };

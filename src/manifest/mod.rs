@@ -20,7 +20,7 @@ mod writer;
 pub use claim::{ClaimOptions, ClaimOutcome};
 pub use compare::{Difference, DifferenceKind, bare, compare};
 pub use coverage::{Coverage, Covered};
-pub use refusal::claimable;
+pub use refusal::{SIMULATED, claimable};
 pub use removal::Finished;
 pub use state::{
     Claim, DriftNote, FullTable, Gap, KnownMessage, PartitionFile, RowCounts, RunRecord, ScanProgress, SchemaRef,

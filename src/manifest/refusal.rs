@@ -30,6 +30,7 @@ pub(super) fn begins_anew(state: &TableState, options: ClaimOptions) -> bool {
 /// Whatever the table holds that is not what `wanted` would begin.
 pub(super) fn refuse_other(state: &TableState, wanted: &TableState, options: ClaimOptions) -> Result<()> {
     refuse_moving(state, options)?;
+    refuse_mixture(state, wanted)?;
     let (table, stored, wanted_stream) = (&state.table, &state.stream, &wanted.stream);
     if stored != wanted_stream {
         return Err(Error::input(format!(
@@ -53,6 +54,24 @@ pub(super) fn refuse_other(state: &TableState, wanted: &TableState, options: Cla
             format!("{begun} {}, not with {}: {remedy}", told(is), told(wanted))
         },
     ))
+}
+
+/// The description of every table that `demo` has made.
+pub const SIMULATED: &str = "The simulated workspace of `cio2parquet demo`";
+
+/// Simulated rows do not go among real ones, nor real ones among simulated.
+fn refuse_mixture(state: &TableState, wanted: &TableState) -> Result<()> {
+    let is_simulated = |state: &TableState| state.description.as_deref() == Some(SIMULATED);
+    let table = &state.table;
+    match (is_simulated(state), is_simulated(wanted)) {
+        (true, false) => Err(Error::input(format!(
+            "table {table} holds the simulated workspace of `cio2parquet demo`: choose another place with --to, or take that lake away"
+        ))),
+        (false, true) => Err(Error::input(format!(
+            "table {table} holds a real workspace, which the simulated one must not be mixed with: choose another place with --to"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A table of which a part is elsewhere, or all of it.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
 
+use super::ask::back;
 use super::forecast::{Basis, Forecast, float, pages};
 use super::months::seconds;
-use super::{Ask, ScanPlan, back, top};
+use super::{Ask, ScanPlan, top};
 use crate::manifest::{Coverage, TableState};
 use crate::stream::{Shape, Stream, Window, day_of, days, whole_day};
 

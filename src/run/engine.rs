@@ -1,6 +1,7 @@
 //! A run from beginning to end: what is stored, rights, claims, the streams side by side, the claims given back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -20,6 +21,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::claimable;
 use crate::source::Source;
 use crate::storage::{Owner, Storage};
+
+/// So long a store that says nothing is waited for once the run is asked to stop, before its claims are left to end by themselves.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// Exports every job of `settings`; never fails: the report says what became of each stream.
 pub async fn run(settings: RunSettings, source: Source, storage: Storage, stop: Stop, listener: Listener) -> RunReport {
@@ -57,8 +61,10 @@ fn flights(settings: &RunSettings) -> usize {
 
 impl Run {
     async fn export(self: Arc<Self>) -> RunReport {
-        if let Err((lane, error)) = self.look().await {
-            return self.ended_early(&error, |other| (lane == other).then_some(&error));
+        match self.stop.race(self.look()).await {
+            Ok(Ok(())) => {}
+            Ok(Err((lane, error))) => return self.ended_early(&error, |other| (lane == other).then_some(&error)),
+            Err(_) => return self.report(self.each(|_| Ended::Stopped)),
         }
         let lanes = match self.stop.race(self.knock()).await {
             Ok(Ok(lanes)) => lanes,
@@ -70,6 +76,9 @@ impl Run {
         }
         let tables = match self.claim(&lanes).await {
             Ok(tables) => tables,
+            Err((_, error)) if error.kind() == ErrorKind::Storage && self.stop.check().is_err() => {
+                return self.report(self.each(|_| Ended::Stopped));
+            }
             Err((lane, error)) => return self.ended_early(&error, |other| (lane == Some(other)).then_some(&error)),
         };
         let streams = lanes
@@ -105,7 +114,7 @@ impl Run {
     async fn look(&self) -> Result<(), (usize, Error)> {
         let settings = &self.settings;
         let looks = settings.jobs.iter().map(async |job| {
-            let initial = job.initial(None);
+            let initial = job.initial(settings.description.clone());
             claimable(&self.storage, &initial, settings.claiming()).await
         });
         let looks = futures::future::join_all(looks).await;
@@ -130,11 +139,24 @@ impl Run {
     /// Gives back what was claimed before a claim failed; what cannot be given back ends by itself.
     async fn give_back(&self, tables: Vec<Option<Arc<Table>>>) {
         for table in tables.into_iter().flatten() {
-            if let Err(error) = table.give_back(Status::Held).await {
+            let given = self.before_grace_is_over(table.give_back(Status::Held)).await;
+            if let Some(error) = given.unwrap_or_else(|| Err(silent())).err() {
                 tracing::warn!(error = %error.chain(), "cannot give the claim on {:?} back", table.job.table);
             }
         }
         self.clear_staging().await;
+    }
+
+    /// What `work` comes to, unless the run is asked to stop and the store still says nothing some time later.
+    async fn before_grace_is_over<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let over = async {
+            self.stop.thrown().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            done = work => Some(done),
+            () = over => None,
+        }
     }
 
     async fn clear_staging(&self) {
@@ -161,8 +183,11 @@ impl Run {
         let mut tables: Vec<Option<Arc<Table>>> = vec![None; lanes.len()];
         for lane in order {
             let reader = &lanes[lane].reader;
-            let opened = Table::open(reader).await;
-            let refusal = match opened {
+            let opened = match self.stop.check() {
+                Ok(()) => self.before_grace_is_over(Table::open(reader)).await,
+                Err(_) => None,
+            };
+            let refusal = match opened.unwrap_or_else(|| Err(silent())) {
                 Ok(Opened::Claimed(table)) => {
                     tables[lane] = Some(table);
                     continue;
@@ -186,6 +211,12 @@ impl Run {
             Err(error) => tracing::debug!(error = %error.chain(), "unfinished uploads were not looked for"),
         }
     }
+}
+
+fn silent() -> Error {
+    Error::storage(
+        "the run was asked to stop, and the store did not answer in time; a claim that stands ends by itself",
+    )
 }
 
 /// Why no stream can be read at all: the error that speaks for all of them, and each one's own.

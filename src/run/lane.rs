@@ -19,7 +19,7 @@ use super::{adopt, list, scan, snapshot, windows};
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{RunRecord, TableState};
 use crate::storage::layout;
-use crate::stream::Shape;
+use crate::stream::{Shape, days};
 
 /// One stream on its way through the run.
 pub struct Lane {
@@ -123,6 +123,13 @@ impl Lane {
         let settled = adopt::settle(table).await?;
         settled.notices.into_iter().for_each(|text| reader.notice(text));
         reader.tally.counts().gaps.extend(settled.gaps);
+        let now = reader.job.ask.now;
+        let tomorrow = now.saturating_add(days(1)).unwrap_or(now);
+        if let Some(mark) = table.state().await.mark.filter(|mark| *mark > tomorrow) {
+            reader.notice(format!(
+                "the mark {mark} lies after this run's now, {now}: an earlier run was told a later one, or its clock was wrong; --since brings what it has left out"
+            ));
+        }
         match reader.job.stream.sync {
             Shape::List => list::export(reader, table).await,
             Shape::Scan { .. } => scan::export(reader, table).await,

@@ -140,6 +140,32 @@ fn the_demo_goes_by_no_file() {
 }
 
 #[test]
+fn a_simulated_workspace_and_a_real_one_do_not_meet() {
+    let home = Home::with("");
+    let ran = home.run(&["demo", "--to", "./demo-lake"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let door = Door::open(small());
+    let simulated = home.path("work/demo-lake").display().to_string();
+    for verb in ["export", "plan"] {
+        let ran = door.run(&[verb, "--to", &simulated]);
+        assert!(
+            ran.code == 2 && ran.stderr.contains("simulated workspace"),
+            "{verb}: {}",
+            ran.stderr
+        );
+    }
+    door.export(&["customers"]).expect(0);
+    let ran = home.run(&["demo", "--to", &door.lake().display().to_string()]);
+    assert!(
+        ran.code == 2 && ran.stdout.contains("holds a real workspace"),
+        "{} {}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert_eq!(door.keys("customers"), door.true_keys("customers"));
+}
+
+#[test]
 fn what_the_file_says_is_what_is_exported() {
     let door = Door::open(small());
     let home =

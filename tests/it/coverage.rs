@@ -210,6 +210,17 @@ fn impatient(door: &Door, stream: &str) -> Ran {
 }
 
 #[test]
+fn a_first_run_whose_clock_was_years_ahead_leaves_nothing_out() {
+    let door = Door::open(messages());
+    door.export_at(&[DETAILS], "2030-01-01T00:00:00Z").expect(0);
+    assert!(door.keys(DETAILS).is_empty());
+    let ran = door.export(&[DETAILS]);
+    ran.expect(0);
+    assert!(ran.stderr.contains("lies after this run's now"), "{}", ran.stderr);
+    assert_eq!(door.keys(DETAILS), door.true_keys(DETAILS));
+}
+
+#[test]
 fn an_older_range_that_was_asked_for_once_does_not_hold_up_the_mark() {
     let door = Door::open(Workspace {
         days: 300,

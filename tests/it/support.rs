@@ -94,15 +94,21 @@ impl Door {
 
     /// The command of [`Self::export`], into any lake.
     pub fn exporting(&self, lake: &Path, more: &[&str]) -> Command {
+        self.exporting_at(lake, more, &self.sandbox.now().to_string())
+    }
+
+    /// `export` at another instant than the sandbox's.
+    pub fn export_at(&self, more: &[&str], now: &str) -> Ran {
+        self.exporting_at(&self.lake(), more, now).output().unwrap().into()
+    }
+
+    fn exporting_at(&self, lake: &Path, more: &[&str], now: &str) -> Command {
         let mut command = self.command();
         command.args(["export", "--report", "json"]);
         if !more.contains(&"--rate") {
             command.args(["--rate", "0"]);
         }
-        command
-            .arg("--to")
-            .arg(lake)
-            .args(["--now", &self.sandbox.now().to_string()]);
+        command.arg("--to").arg(lake).args(["--now", now]);
         command.args(more);
         command
     }

@@ -1,0 +1,105 @@
+//! From where to where a newest-first scan reads, and what it can read no more.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ask::{Ask, back, may_continue};
+use crate::manifest::{ScanProgress, SyncMode, TableState};
+use crate::stream::{Shape, Stream, Window, days};
+
+/// What is read on top of an unfinished scan overlaps what was read by this much.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+
+/// From where to where a newest-first scan reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanPlan {
+    /// The scan ends when whole pages are older; `None` reads everything served.
+    pub lower: Option<Timestamp>,
+    /// Where an earlier scan stopped.
+    pub resume: Option<ScanProgress>,
+    /// Stretches of time that were not read and that the API does not promise to serve any more.
+    pub lost: Vec<Window>,
+}
+
+/// From where to where a run of a newest-first `stream` reads, given what stands in the manifest.
+pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> ScanPlan {
+    let retention = match stream.sync {
+        Shape::Scan { retention_days, .. } => days(retention_days),
+        _ => SignedDuration::ZERO,
+    };
+    let promised = back(ask.now, retention);
+    let lost = lost(promised, retention, state);
+    let due = state.mark.map(|mark| lower_bound(mark, promised, ask, state));
+    if sync == SyncMode::FullTable {
+        let lower = ask.begin(due);
+        // What was read of an older range serves a newer one too; it has to be read to its own end.
+        let reaches = |from: Option<Timestamp>| from.is_none_or(|from| lower.is_some_and(|lower| from <= lower));
+        let progress = state.full_table.as_ref();
+        let fits = progress.filter(|progress| may_continue(progress.now, ask) && reaches(progress.from));
+        return ScanPlan {
+            lower: fits.map_or(lower, |progress| progress.from),
+            resume: fits.and_then(|progress| progress.scan.clone()),
+            lost,
+        };
+    }
+    let asked = ask.begin(due).or(due);
+    // A first scan has no mark yet that would bring back what a later beginning leaves out: it is read to its own end.
+    let first = state.scan.as_ref().filter(|_| state.mark.is_none());
+    ScanPlan {
+        lower: first.map_or(asked, |scan| Some(asked?.min(scan.lower?))),
+        resume: state.scan.clone(),
+        lost,
+    }
+}
+
+/// What lies before `promised` and was not read: all since the mark; or of a first scan what is newer than it, and what it did not get to.
+fn lost(promised: Timestamp, retention: SignedDuration, state: &TableState) -> Vec<Window> {
+    if let Some(mark) = state.mark {
+        return Window::new(mark, promised).into_iter().collect();
+    }
+    let of_full = || state.full_table.as_ref().and_then(|full| full.scan.as_ref());
+    let Some(scan) = state.scan.as_ref().or_else(of_full) else {
+        return Vec::new();
+    };
+    let bound = scan.lower.unwrap_or_else(|| back(scan.upper, retention));
+    let below = Window::new(bound, scan.reached.min(promised));
+    below
+        .into_iter()
+        .chain(Window::new(scan.topped.unwrap_or(scan.upper), promised))
+        .collect()
+}
+
+/// Down to where a run reads on top of an unfinished scan that it goes on with.
+pub fn top(scan: &ScanProgress) -> Timestamp {
+    back(scan.topped.unwrap_or(scan.upper), OVERLAP)
+}
+
+/// The lookback before the mark, or an uncovered day before that if it can still be served.
+fn lower_bound(mark: Timestamp, promised: Timestamp, ask: &Ask, state: &TableState) -> Timestamp {
+    let bound = back(mark.min(ask.now), ask.lookback);
+    // Where the first days are gone the coverage begins too late to show it.
+    let start = [state.asked_since, state.coverage.start()].into_iter().flatten().min();
+    let hole = start
+        .and_then(|start| Window::new(start.max(promised), bound))
+        .and_then(|range| state.coverage.uncovered(range).first().map(|hole| hole.from));
+    hole.map_or(bound, |hole| hole.min(bound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ask, at, empty, window};
+    use super::*;
+    use crate::stream::Catalog;
+
+    #[test]
+    fn an_old_mark_leaves_a_gap_that_is_told() {
+        let stream = Catalog::load().unwrap().get("activities").unwrap();
+        let mut state = empty();
+        state.mark = Some(at("2026-10-01T00:00:00Z"));
+        let plan = scan(&stream, SyncMode::Incremental, &ask("2026-11-22T00:00:00Z", 7), &state);
+        assert_eq!(plan.lower, Some(at("2026-09-24T00:00:00Z")));
+        let lost = [window("2026-10-01T00:00:00Z", "2026-10-23T00:00:00Z")];
+        assert_eq!(plan.lost, lost);
+        let full = scan(&stream, SyncMode::FullTable, &ask("2026-11-22T00:00:00Z", 7), &state);
+        assert_eq!(full.lost, lost);
+    }
+}
