@@ -99,6 +99,20 @@ fn metrics_keep_only_today() {
 }
 
 #[test]
+fn metrics_keep_older_days_when_a_row_of_today_was_set_aside() {
+    let name = "transactional_metrics";
+    let door = Door::open(small());
+    door.export(&[name]).expect(0);
+    let before = door.data();
+    door.move_clock(1);
+    door.change(|behaviour| behaviour.unreadable = 500);
+    let report = door.export(&[name, "--sync", "full-table"]).expect(8);
+    assert!(stream(&report, name)["rows"]["rejected"].as_u64().unwrap() > 0, "{report}");
+    let after = door.data();
+    assert!(after.len() == 2 && before.keys().all(|path| after.contains_key(path)));
+}
+
+#[test]
 fn rows_of_another_workspace_do_not_make_room_for_a_removal() {
     let door = Door::open(small());
     door.export(&["activities"]).expect(0);
