@@ -20,12 +20,12 @@ pub struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    /// The rules of `config`; the key is in the environment.
+    /// The rules of `config` for a run that exports `exported`; the key is in the environment.
     ///
     /// # Errors
     /// Input, when a path leads nowhere, or something is to be hashed and there is no key.
-    pub fn new(config: &'a Config, environment: &Environment, catalog: &Catalog) -> Result<Self> {
-        lead_somewhere(config, catalog)?;
+    pub fn new(config: &'a Config, environment: &Environment, exported: &[Arc<Stream>]) -> Result<Self> {
+        lead_somewhere(config, &Catalog::load()?, exported)?;
         let hashes = |columns: &ColumnsConfig| !columns.hash.is_empty();
         let wanted = hashes(&config.columns) || config.streams.values().any(|said| hashes(&said.columns));
         let key = match environment.get(HASH_KEY).filter(|_| wanted) {
@@ -113,30 +113,42 @@ fn paths(stream: &Stream, all: &[Spanned<String>], own: Option<&Vec<Spanned<Stri
 }
 
 /// Refuses a path that leads nowhere. It may be no path at all but the key of the hashes, so it is not repeated.
-fn lead_somewhere(config: &Config, catalog: &Catalog) -> Result<()> {
-    check_paths(
-        config,
-        &config.columns,
-        catalog.streams(),
-        "no stream has such a column",
-    )?;
+///
+/// A column that only a list has which nobody asked for leads nowhere: `phone` is then meant for what `_extra.phone` says.
+fn lead_somewhere(config: &Config, catalog: &Catalog, exported: &[Arc<Stream>]) -> Result<()> {
+    let is_meant = |stream: &&Arc<Stream>| {
+        let name = &stream.stream;
+        stream.core || config.streams.contains_key(name) || exported.iter().any(|other| other.stream == *name)
+    };
+    let meant: Vec<Arc<Stream>> = catalog.streams().iter().filter(is_meant).cloned().collect();
+    check_paths(config, &config.columns, &meant, |path| {
+        let mut streams = catalog.streams().iter();
+        match streams.find(|stream| stream.has_path(path)) {
+            Some(other) => format!(
+                "no stream that is exported has such a column, though {} has",
+                other.stream
+            ),
+            None => "no stream has such a column".to_owned(),
+        }
+    })?;
     for (name, said) in &config.streams {
-        check_paths(
-            config,
-            &said.columns,
-            &[catalog.get(name)?],
-            &format!("{name} has no such column"),
-        )?;
+        let stream = [catalog.get(name)?];
+        check_paths(config, &said.columns, &stream, |_| format!("{name} has no such column"))?;
     }
     Ok(())
 }
 
-fn check_paths(config: &Config, columns: &ColumnsConfig, streams: &[Arc<Stream>], what: &str) -> Result<()> {
+fn check_paths(
+    config: &Config,
+    columns: &ColumnsConfig,
+    streams: &[Arc<Stream>],
+    what: impl Fn(&str) -> String,
+) -> Result<()> {
     let lost = |path: &&Spanned<String>| !streams.iter().any(|stream| stream.has_path(path.get_ref()));
     let Some(lost) = columns.paths().find(lost) else {
         return Ok(());
     };
-    let remedy = remedy(lost.get_ref(), streams);
+    let (what, remedy) = (what(lost.get_ref()), remedy(lost.get_ref(), streams));
     Err(config.fault(lost.span(), &format!("{what}; {remedy}")))
 }
 

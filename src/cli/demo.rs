@@ -119,7 +119,7 @@ async fn export(sandbox: &Sandbox, storage: &Storage, output: Output) -> Result<
 
 fn jobs(now: Timestamp) -> Result<Vec<Job>> {
     let catalog = Catalog::load()?;
-    let jobs = catalog.streams().iter().map(|stream| Job {
+    let jobs = catalog.core().map(|stream| Job {
         stream: Arc::clone(stream),
         table: stream.stream.clone(),
         prefix: String::new(),

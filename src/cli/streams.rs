@@ -7,6 +7,9 @@ use super::out;
 use crate::error::{Error, Result};
 use crate::stream::{Catalog, Column, ColumnType, Method, Partition, Shape, Stream};
 
+/// When a stream that is not core is exported.
+const WHEN_NAMED: &str = "only when named, on the command line or under [streams] of the config file";
+
 /// Prints what was asked for.
 ///
 /// # Errors
@@ -26,15 +29,26 @@ pub fn run(args: &StreamsArgs) -> Result<u8> {
 
 fn list(catalog: &Catalog) -> String {
     let mut out = String::new();
-    for stream in catalog.streams() {
-        let _ = writeln!(out, "{:<30} {}", stream.stream, brief(&stream.doc));
+    for stream in catalog.core() {
+        out.push_str(&line(stream));
+    }
+    let _ = writeln!(out, "\nExported {WHEN_NAMED}:");
+    for stream in catalog.streams().iter().filter(|stream| !stream.core) {
+        out.push_str(&line(stream));
     }
     out.push_str("\n`cio2parquet streams STREAM` shows the columns of one.\n");
     out
 }
 
+fn line(stream: &Stream) -> String {
+    format!("{:<30} {}\n", stream.stream, brief(&stream.doc))
+}
+
 fn columns(stream: &Stream) -> String {
     let mut out = format!("{}\n{}\n\n", stream.stream, stream.doc);
+    if !stream.core {
+        let _ = writeln!(out, "exported   {WHEN_NAMED}");
+    }
     let _ = writeln!(out, "endpoint   {} {}", method(stream), stream.fetch.path);
     let _ = writeln!(out, "key        {}", stream.key);
     let _ = writeln!(out, "partition  {}", partition(stream));
@@ -57,9 +71,13 @@ pub fn markdown(catalog: &Catalog) -> String {
     for stream in catalog.streams() {
         let _ = write!(
             out,
-            "\n## {}\n\n{}\n\n- Endpoint: `{} {}`\n- Key: `{}`\n- Partition: {}\n- Sorted by: {}\n- Reads: {}\n\n| column | type | meaning |\n| --- | --- | --- |\n",
+            "\n## {}\n\n{}\n\n{}- Endpoint: `{} {}`\n- Key: `{}`\n- Partition: {}\n- Sorted by: {}\n- Reads: {}\n\n| column | type | meaning |\n| --- | --- | --- |\n",
             stream.stream,
             stream.doc,
+            match stream.core {
+                true => String::new(),
+                false => format!("- Exported: {WHEN_NAMED}\n"),
+            },
             method(stream),
             stream.fetch.path,
             stream.key,
@@ -98,6 +116,7 @@ fn entry(stream: &Stream) -> serde_json::Value {
     serde_json::json!({
         "stream": stream.stream,
         "doc": stream.doc,
+        "core": stream.core,
         "version": stream.version,
         "endpoint": stream.fetch.path,
         "key": stream.key,

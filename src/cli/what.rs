@@ -112,7 +112,7 @@ pub fn streams(named: &[String], config: &Config, catalog: &Catalog) -> Result<V
     let wanted = |stream: &&Arc<Stream>| match (named.is_empty(), config.streams.is_empty()) {
         (false, _) => named.contains(&stream.stream),
         (true, false) => config.streams.contains_key(&stream.stream),
-        (true, true) => true,
+        (true, true) => stream.core,
     };
     Ok(catalog.streams().iter().filter(wanted).cloned().collect())
 }
@@ -123,8 +123,8 @@ pub fn streams(named: &[String], config: &Config, catalog: &Catalog) -> Result<V
 /// Input, naming the flag or key and the remedy.
 pub fn jobs(args: &WhatArgs, config: &Config, environment: &Environment, now: Timestamp) -> Result<Vec<Job>> {
     let catalog = Catalog::load()?;
-    let rules = Rules::new(config, environment, &catalog)?;
     let streams = streams(&args.streams, config, &catalog)?;
+    let rules = Rules::new(config, environment, &streams)?;
     let tables = table_names(args, &catalog)?;
     let jobs: Vec<Job> = streams
         .iter()

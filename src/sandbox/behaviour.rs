@@ -20,16 +20,49 @@ pub enum Endpoint {
     Metrics,
     /// `GET /v1/transactional/{id}/messages`
     Details,
+    /// `GET /v1/campaigns`
+    Campaigns,
+    /// `GET /v1/broadcasts`
+    Broadcasts,
+    /// `GET /v1/newsletters`
+    Newsletters,
+    /// `GET /v1/segments`
+    Segments,
+    /// `GET /v1/sender_identities`
+    SenderIdentities,
+    /// `GET /v1/snippets`
+    Snippets,
+    /// `GET /v1/collections`
+    Collections,
+    /// `GET /v1/subscription_topics`
+    SubscriptionTopics,
+    /// `GET /v1/object_types`
+    ObjectTypes,
+    /// `GET /v1/reporting_webhooks`
+    ReportingWebhooks,
+    /// `GET /v1/workspaces`
+    Workspaces,
 }
 
 impl Endpoint {
     /// Every simulated endpoint.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 16] = [
         Self::Activities,
         Self::Customers,
         Self::Transactional,
         Self::Metrics,
         Self::Details,
+        Self::Campaigns,
+        Self::Broadcasts,
+        Self::Newsletters,
+        Self::Segments,
+        Self::SenderIdentities,
+        Self::Snippets,
+        Self::Collections,
+        Self::SubscriptionTopics,
+        Self::ObjectTypes,
+        Self::ReportingWebhooks,
+        Self::Workspaces,
     ];
 }
 
@@ -99,14 +132,14 @@ pub enum ErrorStatus {
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
     /// One row in so many differs from the documentation in some way that an exporter must survive without losing a byte.
-    /// Transactional messages and metrics, of which there are few, are odd forty times as often.
+    /// Transactional messages, metrics and other lists, of which there are few rows, are odd forty times as often.
     pub odd: u32,
     /// One activity, customer or delivery in so many has no key, no usable time, or is no object; such rows are not part of the truth.
     pub keyless: u32,
     /// One row in so many is legal JSON and hard to read: huge numbers, deep nesting, NUL, a key twice. It is part of the truth.
     pub strange: u32,
     /// One row in so many cannot be read at all: no text, half a character, nested without end. It is not part of the truth;
-    /// the list of transactional messages holds such rows besides its own.
+    /// the list of transactional messages and the lists of few rows hold such rows besides their own.
     pub unreadable: u32,
     /// What `next` is on the last page.
     pub last_next: LastNext,

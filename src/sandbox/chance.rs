@@ -15,6 +15,7 @@ pub(super) enum Kind {
     Odd,
     Page,
     Request,
+    Item,
 }
 
 /// A short sequence of draws for one thing.

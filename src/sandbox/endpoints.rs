@@ -5,7 +5,9 @@ use super::activity_row::Activity;
 use super::behaviour::{Endpoint, OverLimit};
 use super::cursor::{Cursor, Form};
 use super::filter::Filter;
+use super::item::Item;
 use super::json;
+use super::listing::{Listing, Pages};
 use super::messages::Message;
 use super::metrics::{MetricsRow, Period};
 use super::page::{Answer, Page, Paging, Refusal, Rows};
@@ -37,6 +39,7 @@ impl Route {
             ("GET", ["v1", "transactional", id]) => (Endpoint::Transactional, message(id)),
             ("GET", ["v1", "transactional", id, "metrics"]) => (Endpoint::Metrics, message(id)),
             ("GET", ["v1", "transactional", id, "messages"]) => (Endpoint::Details, message(id)),
+            ("GET", ["v1", name]) => (Listing::named(name)?.endpoint, None),
             _ => return None,
         };
         Some(Self { endpoint, message })
@@ -80,6 +83,9 @@ impl Call<'_> {
             Endpoint::Transactional => self.transactional(route.message),
             Endpoint::Metrics => self.metrics(route.message),
             Endpoint::Details => self.details(route.message),
+            other => Listing::of(other)
+                .ok_or(Refusal::NotFound)
+                .and_then(|listing| self.list(listing)),
         };
         answer.unwrap_or_else(Answer::Refusal)
     }
@@ -231,6 +237,38 @@ impl Call<'_> {
             }
         });
         Ok(Answer::Page(page))
+    }
+
+    /// A list of few rows. Senders that are hidden are asked for with `hidden=true`, and nobody else is served then.
+    fn list(&self, listing: &'static Listing) -> Result<Answer, Refusal> {
+        let view = &self.view;
+        let hidden = listing.endpoint == Endpoint::SenderIdentities && self.query.is_true("hidden");
+        let is_served = |item: &Item| item.is_gone() == hidden;
+        let items = view.world.items.known(listing, view.now).filter(is_served);
+        if listing.pages == Pages::Whole {
+            let mut rows = Rows::default();
+            items.for_each(|item| self.item(listing, item, &mut rows));
+            return Ok(Answer::Page(Page::whole(listing.key, rows)));
+        }
+        let paging = self.paging(Form::Base64, 10, 100)?;
+        let indices = items.map(|item| item.index);
+        let indices = indices.filter(|index| Some(*index) > paging.after());
+        let mut last = None;
+        let page = paging.fill(listing.key, indices, |index, rows| {
+            last = Some(index);
+            // A repeated row may have gone meanwhile.
+            let item = Some(view.world.items.item(listing, index, view.now)).filter(is_served);
+            item.into_iter().for_each(|item| self.item(listing, item, rows));
+        });
+        let last = last.filter(|last| listing.pages == Pages::Trailing && Some(*last) > paging.after());
+        Ok(Answer::Page(page.trailing(last, paging.form)))
+    }
+
+    fn item(&self, listing: &'static Listing, item: Item, rows: &mut Rows) {
+        self.view.list_row(listing, item).api(rows.next());
+        if let Some(bytes) = self.view.unreadable_item(listing, &item) {
+            rows.next().extend_from_slice(&bytes);
+        }
     }
 
     /// The deliveries that `start_ts` and `end_ts`, both inclusive, ask for; silently no more than twelve months.

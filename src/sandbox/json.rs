@@ -152,6 +152,14 @@ impl<'a> Object<'a> {
         inner.finish();
     }
 
+    /// A JSON value that the lake holds as its text; null stays null.
+    pub(super) fn json(&mut self, name: &'static str, value: &str) {
+        match self.side {
+            Side::Lake if value != "null" => self.text(name, value),
+            _ => self.raw(name, |out| out.extend_from_slice(value.as_bytes())),
+        }
+    }
+
     /// Any JSON value, written by `write`.
     pub(super) fn raw(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
         if self.begin(name, name) {

@@ -11,8 +11,9 @@
 //!   deliveries, lifecycle    what was sent to whom and what became of it
 //!   activities               what was done, newest first
 //!   metrics                  deliveries counted by period
+//!   listing, item            lists of few rows, and the life of one of them
 //! strange     rows that are hard to read, and rows that nobody can read
-//! json        an object in two forms, as served and as a lake must hold it; the *_row files write one stream's each
+//! json        an object in two forms, as served and as a lake must hold it; the *_row files write the rows
 //! endpoints   the App API as a function; page and cursor: its envelopes; filter: its one grammar
 //! truth       the same rows as canonical NDJSON
 //! server      the handle and the socket; api: key, rate and faults; control: clock and truth over HTTP
@@ -35,11 +36,14 @@ mod endpoints;
 mod fault;
 mod faults;
 mod filter;
+mod item;
 mod journal;
 mod json;
 mod lifecycle;
 mod limit;
 mod line;
+mod list_row;
+mod listing;
 mod message_row;
 mod messages;
 mod metrics;

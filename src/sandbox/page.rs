@@ -173,6 +173,14 @@ impl Page {
         Self { ids: Some(ids), ..self }
     }
 
+    /// The same, but a last page that ends with row `last` leads on, to a page that holds nothing.
+    pub(super) fn trailing(mut self, last: Option<u64>, form: Form) -> Self {
+        if let (Next::Last, Some(row)) = (&self.next, last) {
+            self.next = Next::at(Cursor::after(row), form);
+        }
+        self
+    }
+
     /// Bends the page as `fault` says, if it is about pages.
     fn bend(&mut self, fault: Option<&Fault>) {
         let emptied = |next| (Rows::default(), next);

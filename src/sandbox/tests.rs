@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod lists;
+
 const EVERYONE: &str = r#"{"filter":{"and":[{"attribute":{"field":"cio_id","operator":"exists"}}]}}"#;
 
 struct Door {
@@ -218,7 +220,7 @@ async fn keys_rights_and_unknown_things_are_refused() {
     assert_eq!(door.status("/v1/transactional/999999", &[]).await, 404);
     assert_eq!(door.status("/v1/transactional/999999/messages", &[]).await, 404);
     assert_eq!(door.status("/v1/transactional/x/metrics", &[]).await, 404);
-    assert_eq!(door.status("/v1/campaigns", &[]).await, 404);
+    assert_eq!(door.status("/v1/exports", &[]).await, 404);
     assert_eq!(door.status("/v1/customers", &[("start", "MDox")]).await, 400);
     assert_eq!(door.status("/v1/customers", &[("limit", "many")]).await, 400);
 }
@@ -539,7 +541,7 @@ async fn the_control_interface_needs_no_key_and_says_what_it_refuses() {
         (&json!("weeks"), 3)
     );
     assert_eq!(
-        door.client.get(url("truth/campaigns")).send().await.unwrap().status(),
+        door.client.get(url("truth/exports")).send().await.unwrap().status(),
         StatusCode::BAD_REQUEST
     );
     door.status("/v1/transactional", &[]).await;

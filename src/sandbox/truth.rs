@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::activities::Position;
 use super::activity_row::Activity;
 use super::behaviour::Behaviour;
+use super::listing::Listing;
 use super::metrics::{MetricsRow, Period};
 use super::workspace::{View, World};
 
@@ -12,13 +13,14 @@ use super::workspace::{View, World};
 const CHUNK: u64 = 1_000;
 
 /// The streams whose truth is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Stream {
     Activities,
     Customers,
     Messages,
     Metrics(Period, Option<u64>),
     Details { tracked_responses: bool },
+    List(&'static Listing),
 }
 
 impl Stream {
@@ -32,7 +34,7 @@ impl Stream {
             "transactional_message_details" => Some(Self::Details {
                 tracked_responses: true,
             }),
-            _ => None,
+            name => Listing::named(name).map(Self::List),
         }
     }
 }
@@ -83,6 +85,10 @@ impl Truth {
                 self.messages(out);
                 None
             }
+            Stream::List(listing) => {
+                self.list(listing, out);
+                None
+            }
             Stream::Metrics(period, steps) => self.metrics(place, (period, steps), out),
             Stream::Details { tracked_responses } => self.details(place, tracked_responses, out),
         }
@@ -130,6 +136,14 @@ impl Truth {
             .filter(|message| self.view().lists(message));
         for message in listed {
             self.view().message_row(message).lake(out);
+            out.push(b'\n');
+        }
+    }
+
+    fn list(&self, listing: &'static Listing, out: &mut Vec<u8>) {
+        let known = self.world.items.known(listing, self.now);
+        for item in known.filter(|item| !item.is_gone()) {
+            self.view().list_row(listing, item).lake(out);
             out.push(b'\n');
         }
     }
@@ -210,6 +224,7 @@ mod tests {
         assert_eq!(lines("transactional_metrics"), 12);
         assert!((450..500).contains(&lines("customers")));
         assert!((5_800..6_100).contains(&lines("activities")));
-        assert!(Stream::parse("campaigns").is_none());
+        assert_eq!(lines("newsletters"), 36);
+        assert!(Stream::parse("exports").is_none());
     }
 }

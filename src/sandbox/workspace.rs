@@ -7,7 +7,10 @@ use super::activity_row::Activity;
 use super::behaviour::Behaviour;
 use super::chance::{Dice, Kind};
 use super::deliveries::{Delivery, lane_index};
+use super::item::{Item, Items};
 use super::json::Oddity;
+use super::list_row::ListRow;
+use super::listing::Listing;
 use super::message_row::MessageRow;
 use super::messages::{Message, Messages};
 use super::people::{Customer, People};
@@ -70,6 +73,7 @@ pub(super) struct World {
     pub(super) people: People,
     pub(super) messages: Messages,
     pub(super) activities: Activities,
+    pub(super) items: Items,
 }
 
 impl World {
@@ -80,6 +84,7 @@ impl World {
             people: People::new(workspace.seed, start, span, workspace.people),
             messages: Messages::new(workspace),
             activities: Activities::new(workspace),
+            items: Items::new(workspace.seed, workspace.now.as_millisecond()),
         }
     }
 }
@@ -105,6 +110,7 @@ pub(super) enum Lane {
     Messages,
     Metrics,
     Deliveries,
+    Lists,
 }
 
 impl<'a> View<'a> {
@@ -128,6 +134,17 @@ impl<'a> View<'a> {
         let odd = self.rarely_odd(Lane::Messages, message.index);
         let strange = self.strange(Lane::Messages, message.index);
         MessageRow::new(message, self.now, self.behaviour.template_fields, odd).with(strange)
+    }
+
+    pub(super) fn list_row(&self, listing: &'static Listing, item: Item) -> ListRow {
+        let index = listing.lane(item.index);
+        let odd = self.rarely_odd(Lane::Lists, index);
+        ListRow::new(listing, item, odd).with(self.strange(Lane::Lists, index))
+    }
+
+    /// What stands in a list besides row `item`, if anything.
+    pub(super) fn unreadable_item(&self, listing: &Listing, item: &Item) -> Option<Vec<u8>> {
+        self.unreadable(Lane::Lists, listing.lane(item.index))
     }
 
     /// What stands in the list of transactional messages besides `message`, if anything.

@@ -5,21 +5,30 @@ use std::sync::Arc;
 use super::{Column, ColumnType, Partition, Stream};
 use crate::error::{Error, Result, nearest};
 
-const FILES: [(&str, &str); 5] = [
-    ("activities", include_str!("../../schemas/activities.json")),
-    ("customers", include_str!("../../schemas/customers.json")),
-    (
-        "transactional_messages",
-        include_str!("../../schemas/transactional_messages.json"),
-    ),
-    (
-        "transactional_metrics",
-        include_str!("../../schemas/transactional_metrics.json"),
-    ),
-    (
-        "transactional_message_details",
-        include_str!("../../schemas/transactional_message_details.json"),
-    ),
+macro_rules! definition {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../schemas/", $name, ".json")))
+    };
+}
+
+/// Every definition by its name, in the order in which streams are shown: the core streams first.
+const FILES: [(&str, &str); 16] = [
+    definition!("activities"),
+    definition!("customers"),
+    definition!("transactional_messages"),
+    definition!("transactional_metrics"),
+    definition!("transactional_message_details"),
+    definition!("campaigns"),
+    definition!("broadcasts"),
+    definition!("newsletters"),
+    definition!("segments"),
+    definition!("sender_identities"),
+    definition!("snippets"),
+    definition!("collections"),
+    definition!("subscription_topics"),
+    definition!("object_types"),
+    definition!("reporting_webhooks"),
+    definition!("workspaces"),
 ];
 
 /// The streams, in the order in which they are shown.
@@ -44,6 +53,11 @@ impl Catalog {
     /// Every stream.
     pub fn streams(&self) -> &[Arc<Stream>] {
         &self.streams
+    }
+
+    /// The streams that are exported when none is named.
+    pub fn core(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.streams.iter().filter(|stream| stream.core)
     }
 
     /// The stream called `name`.
@@ -104,6 +118,7 @@ fn fault(stream: &Stream, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Shape;
     use super::*;
 
     #[test]
@@ -112,6 +127,41 @@ mod tests {
         assert_eq!(catalog.streams().len(), FILES.len());
         for stream in catalog.streams() {
             assert_eq!(stream.columns.last().unwrap().name, "_extra");
+        }
+    }
+
+    #[test]
+    fn the_core_streams_come_first() {
+        let catalog = Catalog::load().unwrap();
+        let core: Vec<&str> = catalog.core().map(|stream| stream.stream.as_str()).collect();
+        let first = catalog.streams().iter().take(core.len());
+        assert_eq!(core, first.map(|stream| stream.stream.as_str()).collect::<Vec<_>>());
+        assert_eq!(
+            core,
+            [
+                "activities",
+                "customers",
+                "transactional_messages",
+                "transactional_metrics",
+                "transactional_message_details"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_core_is_a_list_that_nobody_else_asks() {
+        let catalog = Catalog::load().unwrap();
+        for stream in catalog.streams().iter().filter(|stream| !stream.core) {
+            let name = &stream.stream;
+            assert_eq!(
+                (&stream.sync, &stream.partition),
+                (&Shape::List, &Partition::None),
+                "{name}"
+            );
+            assert_eq!(stream.fetch.path, format!("/v1/{name}"));
+            assert_eq!(stream.order, std::slice::from_ref(&stream.key), "{name}");
+            let mut others = catalog.streams().iter();
+            assert!(others.all(|other| other.fetch.each.as_ref() != Some(name)), "{name}");
         }
     }
 

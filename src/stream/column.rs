@@ -98,6 +98,6 @@ impl Column {
     }
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::column::Column;
+use super::column::{Column, yes};
 use super::rules::ColumnRules;
 use super::treatment::Treatment;
 
@@ -17,6 +17,9 @@ pub struct Stream {
     pub doc: String,
     /// Raised whenever a column is added; written into every data file.
     pub version: u32,
+    /// Exported when no stream is named; the others are exported only when they are.
+    #[serde(default = "yes")]
+    pub core: bool,
     /// Where the rows come from.
     pub fetch: Fetch,
     /// The column that identifies a row within a partition.

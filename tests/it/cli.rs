@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use cio2parquet::sandbox::Endpoint;
 
-use crate::support::{Door, Ran, binary, small};
+use crate::support::{Door, LISTS, Ran, STREAMS, binary, small};
 
 fn run(args: &[&str]) -> Ran {
     binary().env("CIO_TOKEN", "abc").args(args).output().unwrap().into()
@@ -219,7 +219,7 @@ fn streams_and_completions_print() {
     let columns = run(&["streams", "activities"]);
     assert!(columns.stdout.contains("customer_identifiers.cio_id"));
     let json: serde_json::Value = serde_json::from_str(&run(&["streams", "--json"]).stdout).unwrap();
-    assert_eq!(json.as_array().unwrap().len(), 5);
+    assert_eq!(json.as_array().unwrap().len(), STREAMS.len() + LISTS.len());
     for shell in ["bash", "zsh", "fish"] {
         assert!(run(&["completions", shell]).stdout.contains("cio2parquet"));
     }

@@ -92,7 +92,7 @@ impl<'a> Scene<'a> {
             user_agent: "cio2parquet/test".to_owned(),
         });
         let catalog = Catalog::load().unwrap();
-        let jobs = catalog.streams().iter().map(|stream| Job {
+        let jobs = catalog.core().map(|stream| Job {
             table: stream.stream.clone(),
             prefix: String::new(),
             columns: ColumnRules::default(),

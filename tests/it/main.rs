@@ -19,6 +19,7 @@ mod failing_store;
 mod faults;
 mod full_sync;
 mod full_table;
+mod lists;
 mod logs;
 mod man;
 mod moving;

@@ -23,6 +23,21 @@ pub const STREAMS: [&str; 5] = [
     "transactional_message_details",
 ];
 
+/// The streams that are exported only when they are named.
+pub const LISTS: [&str; 11] = [
+    "campaigns",
+    "broadcasts",
+    "newsletters",
+    "segments",
+    "sender_identities",
+    "snippets",
+    "collections",
+    "subscription_topics",
+    "object_types",
+    "reporting_webhooks",
+    "workspaces",
+];
+
 /// A small workspace, so that a test takes no longer than it must.
 pub fn small() -> Workspace {
     Workspace {
@@ -265,6 +280,7 @@ pub fn key_of(stream: &str) -> &'static str {
     match stream {
         "customers" => "cio_id",
         "transactional_metrics" => "transactional_id",
+        "snippets" => "name",
         _ => "id",
     }
 }

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sandbox import ACTIVITIES, CUSTOMERS, DETAILS, MESSAGES, METRICS, Row
+from sandbox import ACTIVITIES, CUSTOMERS, DETAILS, LISTS, MESSAGES, METRICS, Row
 
 Key = tuple[Any, ...]
 Rows = dict[Key, Row]
 
-KEYS = {
+KEYS = dict.fromkeys(LISTS, ("id",)) | {
     ACTIVITIES: ("id",),
     CUSTOMERS: ("cio_id",),
     MESSAGES: ("id",),
     METRICS: ("transactional_id", "date"),
     DETAILS: ("id",),
+    "snippets": ("name",),
 }
 SHOWN = 8
 

@@ -23,6 +23,20 @@ MESSAGES = "transactional_messages"
 METRICS = "transactional_metrics"
 DETAILS = "transactional_message_details"
 STREAMS = (ACTIVITIES, CUSTOMERS, MESSAGES, METRICS, DETAILS)
+LISTS = (
+    "campaigns",
+    "broadcasts",
+    "newsletters",
+    "segments",
+    "sender_identities",
+    "snippets",
+    "collections",
+    "subscription_topics",
+    "object_types",
+    "reporting_webhooks",
+    "workspaces",
+)
+"""The streams that are exported only when they are named."""
 
 TRUTH_QUERY = {METRICS: {"period": "days", "steps": "45"}}
 CONTROL_TIMEOUT = 60

@@ -7,13 +7,16 @@ use cio2parquet::sandbox::{Behaviour, Endpoint, Fault, FaultRule, LastNext, Over
 use super::cell::After;
 use Promise::{Believed, Failed, Gaps, SetAside, Whole};
 
-/// The streams and their endpoints, in the order of every row of promises.
-pub const STREAMS: [(&str, Endpoint); 5] = [
+/// The streams and their endpoints, in the order of every row of promises. The last two stand for the lists beyond the core: one in pages,
+/// one whole.
+pub const STREAMS: [(&str, Endpoint); 7] = [
     ("activities", Endpoint::Activities),
     ("customers", Endpoint::Customers),
     ("transactional_messages", Endpoint::Transactional),
     ("transactional_metrics", Endpoint::Metrics),
     ("transactional_message_details", Endpoint::Details),
+    ("newsletters", Endpoint::Newsletters),
+    ("segments", Endpoint::Segments),
 ];
 
 /// How a run ends, and what is stored then. Whatever it is, the next run without the fault ends with the truth.
@@ -32,7 +35,7 @@ pub enum Promise {
 }
 
 /// One promise for each stream.
-pub type Promises = [Promise; 5];
+pub type Promises = [Promise; 7];
 
 /// Where a fault strikes.
 #[derive(Clone)]
@@ -94,7 +97,7 @@ impl Hazard {
         move |behaviour, endpoint| {
             let (matching, from) = match hazard {
                 Hazard::Cursor(_) => (Some("start=".to_owned()), 1),
-                Hazard::Page(_) if endpoint == Endpoint::Transactional => (None, 2),
+                Hazard::Page(_) if matches!(endpoint, Endpoint::Transactional | Endpoint::Segments) => (None, 2),
                 Hazard::Page(_) => (None, 3),
             };
             behaviour.faults.0 = vec![FaultRule {
@@ -132,14 +135,15 @@ fn trouble(name: &'static str, fault: Fault, words: &'static str) -> FaultRow {
         },
         // Trouble of one kind is as good as trouble of another to what the run takes away.
         after: &[After::Recovery],
-        once: [Whole; 5],
-        lasting: [Failed(words); 5],
+        once: [Whole; 7],
+        lasting: [Failed(words); 7],
     }
 }
 
 /// What is refused is not asked again: the end of a list, and of one transactional message elsewhere.
 fn refused(name: &'static str, fault: Fault, words: &'static str) -> FaultRow {
-    let promises = [Failed(words), Failed(words), Failed(words), Gaps(words), Gaps(words)];
+    let (list, one) = (Failed(words), Gaps(words));
+    let promises = [list, list, list, one, one, list, list];
     FaultRow {
         name,
         hazard: Hazard::Page(fault),
@@ -152,7 +156,9 @@ fn refused(name: &'static str, fault: Fault, words: &'static str) -> FaultRow {
 
 /// What is wrong with cursors is nothing to those who have none.
 fn cursors(name: &'static str, fault: Fault, once: [Promise; 3], lasting: [Promise; 3]) -> FaultRow {
-    let spread = |[activities, customers, details]: [Promise; 3]| [activities, customers, Whole, Whole, details];
+    let spread = |[activities, customers, details]: [Promise; 3]| {
+        [activities, customers, Whole, Whole, details, customers, Whole]
+    };
     FaultRow {
         name,
         hazard: Hazard::Cursor(fault),
@@ -206,16 +212,26 @@ pub fn faults() -> Vec<FaultRow> {
         refused("400", status(400, None), "(400)"),
         refused("echo of 400", Fault::Echo { code: 400 }, "Bearer ***"),
         FaultRow {
-            once: [Whole, Whole, Failed("over 32 MiB"), Gaps("over 32 MiB"), Whole],
+            once: [
+                Whole,
+                Whole,
+                Failed("over 32 MiB"),
+                Gaps("over 32 MiB"),
+                Whole,
+                Whole,
+                Failed("over 32 MiB"),
+            ],
             ..refused("over 32 MiB", Fault::Padded { bytes: (32 << 20) + 1 }, "over 32 MiB")
         },
         FaultRow {
-            once: [Believed, Believed, Believed, Whole, Believed],
+            once: [Believed, Believed, Believed, Whole, Believed, Believed, Believed],
             lasting: [
                 Believed,
                 Believed,
                 Believed,
                 Failed("no usable page in three tries"),
+                Believed,
+                Believed,
                 Believed,
             ],
             patience: PATIENTLY,
@@ -232,7 +248,7 @@ pub fn faults() -> Vec<FaultRow> {
         ("just 32 MiB", Fault::Padded { bytes: 32 << 20 }),
     ] {
         rows.push(FaultRow {
-            lasting: [Whole; 5],
+            lasting: [Whole; 7],
             patience: PATIENTLY,
             ..trouble(name, fault, "")
         });
@@ -266,36 +282,36 @@ pub fn quirks() -> Vec<QuirkRow> {
     };
     let unlisted = Gaps("rows in the list transactional_messages");
     vec![
-        row("empty pages", [Whole; 5], |behaviour, _| behaviour.empty_pages = 1),
-        row("rows twice", [Whole; 5], |behaviour, _| behaviour.duplicates = 1),
-        row("null for empty", [Whole; 5], |behaviour, _| {
+        row("empty pages", [Whole; 7], |behaviour, _| behaviour.empty_pages = 1),
+        row("rows twice", [Whole; 7], |behaviour, _| behaviour.duplicates = 1),
+        row("null for empty", [Whole; 7], |behaviour, _| {
             (behaviour.null_arrays, behaviour.empty_pages) = (true, 2);
         }),
-        row("next is null", [Whole; 5], |behaviour, _| {
+        row("next is null", [Whole; 7], |behaviour, _| {
             behaviour.last_next = LastNext::Null
         }),
-        row("next is absent", [Whole; 5], |behaviour, _| {
+        row("next is absent", [Whole; 7], |behaviour, _| {
             behaviour.last_next = LastNext::Absent
         }),
-        row("limits are kept", [Whole; 5], |behaviour, _| {
+        row("limits are kept", [Whole; 7], |behaviour, _| {
             behaviour.over_limit = OverLimit::Refuse
         }),
-        row("odd rows", [Whole; 5], |behaviour, _| behaviour.odd = 2),
-        row("strange rows", [Whole; 5], |behaviour, _| behaviour.strange = 2),
+        row("odd rows", [Whole; 7], |behaviour, _| behaviour.odd = 2),
+        row("strange rows", [Whole; 7], |behaviour, _| behaviour.strange = 2),
         row(
             "rows without key",
-            [SetAside, SetAside, Whole, Whole, SetAside],
+            [SetAside, SetAside, Whole, Whole, SetAside, Whole, Whole],
             |behaviour, _| {
                 behaviour.keyless = 4;
             },
         ),
         row(
             "unreadable rows",
-            [SetAside, SetAside, SetAside, unlisted, unlisted],
+            [SetAside, SetAside, SetAside, unlisted, unlisted, SetAside, SetAside],
             |behaviour, _| {
                 behaviour.unreadable = 3;
             },
         ),
-        row("no gzip", [Whole; 5], |behaviour, _| behaviour.gzip = false),
+        row("no gzip", [Whole; 7], |behaviour, _| behaviour.gzip = false),
     ]
 }
