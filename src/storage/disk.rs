@@ -3,7 +3,7 @@
 //! ```text
 //! _staging/<run>/owner.json     who runs
 //! _staging/<run>/objects/<n>    objects on their way, renamed into place when finished
-//! _staging/<run>/spill/         sorted runs that did not fit in memory
+//! _staging/<run>/spill/         sorted runs that did not fit in memory, in files without names
 //! ```
 //!
 //! Nothing ever makes `objects/` again once it is gone, while a spill may well make `spill/` again: that is why they are two folders.

@@ -10,14 +10,13 @@ use super::{Owner, RunId, Storage};
 use crate::error::{Error, Result};
 
 impl Storage {
-    /// The folder for what `run` cannot keep in memory: below `temp_dir` when one is given, else in its staging folder on disk, else
-    /// in the folder for temporary files. It may not exist yet.
+    /// The folder for what `run` cannot keep in memory: `temp_dir` when one is given, else one in its staging folder on disk, else the
+    /// folder for temporary files. What lies there has no name.
     pub fn spill_dir(&self, run: &RunId, temp_dir: Option<&Path>) -> PathBuf {
-        let named = |folder: PathBuf| folder.join(format!("cio2parquet-{run}"));
         match (temp_dir, self.disk()) {
-            (Some(folder), _) => named(folder.to_owned()),
+            (Some(folder), _) => folder.to_owned(),
             (None, Some(disk)) => disk.spill_dir(run),
-            (None, None) => named(self.spool_dir().to_owned()),
+            (None, None) => self.spool_dir().to_owned(),
         }
     }
 
@@ -164,6 +163,6 @@ mod tests {
     fn spills_go_where_the_user_said() {
         let run: RunId = "r".parse().unwrap();
         let spill = Storage::in_memory().spill_dir(&run, Some(Path::new("/big")));
-        assert_eq!(spill, Path::new("/big/cio2parquet-r"));
+        assert_eq!(spill, Path::new("/big"));
     }
 }
