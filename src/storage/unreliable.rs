@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -20,6 +21,8 @@ use object_store::{
 pub enum Fault {
     /// Nothing happens, and an error says so.
     Fails,
+    /// Nothing happens, and no answer comes.
+    Unanswered,
     /// Nothing happens: the key lacks the right.
     Denied,
     /// Nothing happens: there is no space left.
@@ -111,6 +114,10 @@ impl Unreliable {
         };
         match fault {
             Some(Fault::Fails) => Err(broken("the connection was reset")),
+            Some(Fault::Unanswered) => {
+                let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                Err(broken(HttpError::new(HttpErrorKind::Interrupted, reset)))
+            }
             Some(Fault::Denied) => Err(Error::PermissionDenied {
                 path: "somewhere".to_owned(),
                 source: "403 Forbidden".into(),
