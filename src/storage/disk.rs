@@ -18,7 +18,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
-use super::failure::failed;
+use super::failure::{failed, misplaced};
 use super::layout::{MANIFEST, REJECTED, STAGING, staging_folder};
 use super::{Owner, RunId};
 use crate::crash::{Step, pass};
@@ -44,18 +44,23 @@ impl Disk {
     /// Creates the folder if need be and proves that a file can be written in it.
     pub(super) fn create(root: &Path) -> Result<Self> {
         let staging = root.join(STAGING);
-        fs::create_dir_all(&staging)
-            .and_then(|()| probe(&staging))
-            .map_err(|cause| failed("write into the folder", &root.display().to_string(), cause))?;
+        fs::create_dir_all(&staging).and_then(|()| probe(&staging)).map_err(|cause| {
+            let (verb, place) = ("write into the folder", root.display().to_string());
+            match cause.kind() {
+                // As below /proc: nothing can be made there, and nothing is misspelt.
+                Kind::NotFound => failed(verb, &place, cause),
+                _ => misplaced(verb, &place, cause),
+            }
+        })?;
         Self::existing(root)
     }
 
     /// Takes the folder as it is.
     pub(super) fn existing(root: &Path) -> Result<Self> {
         let place = root.display().to_string();
-        let root = fs::canonicalize(root).map_err(|cause| failed("open the folder", &place, cause))?;
+        let root = fs::canonicalize(root).map_err(|cause| misplaced("open the folder", &place, cause))?;
         if !root.is_dir() {
-            return Err(failed("open the folder", &place, io::Error::from(Kind::NotADirectory)));
+            return Err(misplaced("open the folder", &place, Kind::NotADirectory.into()));
         }
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|cause| failed("open the folder", &place, cause))?

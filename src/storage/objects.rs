@@ -205,6 +205,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_no_list_gets_past_is_named_with_the_remedy() {
+        use std::os::unix::{ffi::OsStrExt, fs::symlink};
+
+        let home = tempfile::tempdir().unwrap();
+        let lake = Storage::at(home.path()).unwrap();
+        let table = home.path().join("t");
+        std::fs::create_dir(&table).unwrap();
+        let refused = async |told: &str| {
+            for listed in [lake.list("t").await.map(drop), lake.list("").await.map(drop)] {
+                let text = listed.unwrap_err().chain();
+                assert!(
+                    text.contains("move it out of the lake") && text.contains(told),
+                    "{text}"
+                );
+            }
+        };
+        for (name, told) in [(&b"not-\xff-text"[..], "not-%FF-text"), (b"with\ttab", "with\ttab")] {
+            let file = table.join(std::ffi::OsStr::from_bytes(name));
+            std::fs::write(&file, "x").unwrap();
+            refused(told).await;
+            std::fs::rename(&file, home.path().join(file.file_name().unwrap())).unwrap();
+            assert!(lake.folders().await.unwrap_err().chain().contains(told));
+            std::fs::remove_file(home.path().join(file.file_name().unwrap())).unwrap();
+        }
+        for to in [home.path(), &table.join("loop")] {
+            symlink(to, table.join("loop")).unwrap();
+            refused("t/loop").await;
+            std::fs::remove_file(table.join("loop")).unwrap();
+        }
+        assert_eq!(lake.list("t").await.unwrap(), []);
+    }
+
+    #[tokio::test]
     async fn a_path_out_of_the_lake_is_refused() {
         let (_home, lakes) = lakes();
         for lake in lakes {
