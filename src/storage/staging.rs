@@ -136,7 +136,22 @@ mod tests {
                 file.set_modified(long_ago).unwrap();
             }
         }
+        for (folder, old) in [("old", true), ("new", false)] {
+            let check = home.path().join("_check").join(folder);
+            std::fs::create_dir_all(&check).unwrap();
+            std::fs::write(check.join("object"), "x").unwrap();
+            let probe = home.path().join(format!("_staging/.tmp{folder}"));
+            std::fs::write(&probe, "x").unwrap();
+            for left in [check, probe].into_iter().filter(|_| old) {
+                std::fs::File::open(left).unwrap().set_modified(long_ago).unwrap();
+            }
+        }
         lake.sweep_staging(Owner::is_dead).await.unwrap();
+        for (folder, name) in [("_check", "new"), ("_staging", ".tmpnew")] {
+            let left = home.path().join(folder).read_dir().unwrap();
+            let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, [name]);
+        }
         for folder in &folders {
             let mut left: Vec<_> = folder.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
             left.sort();
