@@ -85,6 +85,11 @@ impl Destination {
         set.collect()
     }
 
+    /// The bytes of the largest object that goes in one put.
+    pub(super) fn largest_put(&self) -> u64 {
+        self.one_put.unwrap_or(u64::MAX).min(self.memory)
+    }
+
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str)
     }
@@ -263,9 +268,9 @@ fn told(setting: &str, text: &str) -> String {
     format!("{setting} `{text}`")
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
+pub(super) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
-        Host::Domain(name) => *name == "localhost",
+        Host::Domain(name) => name.as_ref() == "localhost",
         Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
         Host::Ipv6(address) => IpAddr::from(*address).is_loopback(),
     }

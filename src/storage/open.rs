@@ -193,7 +193,7 @@ impl Storage {
             disk: None,
             uploads,
             upload_memory: destination.memory,
-            one_put: destination.one_put.unwrap_or(u64::MAX).min(destination.memory),
+            one_put: destination.largest_put(),
             spool_dir,
             patience: destination.patience,
         };
