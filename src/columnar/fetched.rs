@@ -14,7 +14,7 @@ use super::row_memory::Held;
 use super::run_buffer::{batch_rows, rows_in};
 use super::run_merge::{RunBatches, RunMerge};
 use super::sorted_run::SortedRun;
-use super::spill::{RunFile, SpillDir};
+use super::spill::RunFile;
 use super::stamp::{Stamps, take_off};
 use crate::error::{Error, Result};
 use crate::stream::Stream;
@@ -30,13 +30,11 @@ pub struct Fetched {
     collected: Arc<Collected>,
 }
 
-/// In the order in which it has to be dropped: the folder can go when its files are gone.
 #[derive(Debug)]
 struct Collected {
     rows: FetchedRows,
     keys: KeySet,
     _held: Held,
-    _spill: SpillDir,
 }
 
 #[derive(Debug)]
@@ -63,14 +61,13 @@ impl FetchedRows {
 }
 
 impl Fetched {
-    pub(super) fn new(stream: Arc<Stream>, rows: FetchedRows, keys: KeySet, held: Held, spill: SpillDir) -> Self {
+    pub(super) fn new(stream: Arc<Stream>, rows: FetchedRows, keys: KeySet, held: Held) -> Self {
         Self {
             stream,
             collected: Arc::new(Collected {
                 rows,
                 keys,
                 _held: held,
-                _spill: spill,
             }),
         }
     }

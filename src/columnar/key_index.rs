@@ -5,15 +5,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::sync::{Mutex, PoisonError};
-
-use tempfile::TempPath;
+use std::io::{Read, Write};
 
 use super::order::{Order, key_hash};
 use super::sorted_run::Page;
-use super::spill::{SpillDir, failed};
+use super::spill::{SpillDir, SpillFile};
 use super::stamp::Stamp;
 use crate::error::Result;
 
@@ -73,33 +69,29 @@ impl KeyEntry {
 
 /// Sorted entries in a file.
 #[derive(Debug)]
-pub(super) struct KeyFile {
-    path: TempPath,
-}
+pub(super) struct KeyFile(SpillFile);
 
 impl KeyFile {
     /// Writes entries that are given in order.
     pub(super) fn write(dir: &SpillDir, entries: impl Iterator<Item = Result<KeyEntry>>) -> Result<Self> {
-        let (file, path) = dir.create()?;
-        let mut out = BufWriter::new(file);
+        let file = dir.create()?;
+        let mut out = file.writer();
         for entry in entries {
             out.write_all(&entry?.to_bytes())
-                .map_err(|error| failed("write", &path, error))?;
+                .map_err(|error| file.failed("write", error))?;
         }
-        out.flush().map_err(|error| failed("write", &path, error))?;
-        Ok(Self { path })
+        out.flush().map_err(|error| file.failed("write", error))?;
+        Ok(Self(file))
     }
 
     fn read(&self) -> Result<impl Iterator<Item = Result<KeyEntry>>> {
-        let open = || -> std::io::Result<_> {
-            let file = File::open(&self.path)?;
-            Ok((file.metadata()?.len() / KeyEntry::BYTES as u64, BufReader::new(file)))
-        };
-        let (count, mut file) = open().map_err(|error| failed("read", &self.path, error))?;
-        Ok((0..count).map(move |_| {
+        let bytes = self.0.bytes().map_err(|error| self.0.failed("read", error))?;
+        let mut reader = self.0.reader();
+        Ok((0..bytes / KeyEntry::BYTES as u64).map(move |_| {
             let mut bytes = [0; KeyEntry::BYTES];
-            file.read_exact(&mut bytes)
-                .map_err(|error| failed("read", &self.path, error))?;
+            reader
+                .read_exact(&mut bytes)
+                .map_err(|error| self.0.failed("read", error))?;
             Ok(KeyEntry::from_bytes(bytes))
         }))
     }
@@ -215,9 +207,7 @@ impl Moved {
 /// Sorted stand-ins in a file, and every 256th of them in memory: a look-up reads one page of the file.
 #[derive(Debug)]
 struct DiskKeys {
-    // Seeking and reading belong together.
-    file: Mutex<File>,
-    path: TempPath,
+    file: SpillFile,
     firsts: Vec<u128>,
     count: usize,
 }
@@ -227,8 +217,8 @@ impl DiskKeys {
     const BLOCK: usize = 256;
 
     fn write(dir: &SpillDir, entries: impl Iterator<Item = Result<KeyEntry>>) -> Result<Self> {
-        let (file, path) = dir.create()?;
-        let mut out = BufWriter::new(file);
+        let file = dir.create()?;
+        let mut out = file.writer();
         let (mut firsts, mut count, mut last) = (Vec::new(), 0, None);
         for entry in entries {
             let key = entry?.key;
@@ -240,17 +230,10 @@ impl DiskKeys {
             }
             count += 1;
             out.write_all(&key.to_le_bytes())
-                .map_err(|error| failed("write", &path, error))?;
+                .map_err(|error| file.failed("write", error))?;
         }
-        let file = out
-            .into_inner()
-            .map_err(|error| failed("write", &path, error.into_error()))?;
-        Ok(Self {
-            file: Mutex::new(file),
-            path,
-            firsts,
-            count,
-        })
+        out.flush().map_err(|error| file.failed("write", error))?;
+        Ok(Self { file, firsts, count })
     }
 
     fn contains(&self, key: u128) -> Result<bool> {
@@ -260,10 +243,7 @@ impl DiskKeys {
         };
         let mut bytes = [0; Self::BLOCK * Self::KEY];
         let bytes = &mut bytes[..(self.count - start).min(Self::BLOCK) * Self::KEY];
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start((start * Self::KEY) as u64))
-            .and_then(|_| file.read_exact(bytes))
-            .map_err(|error| failed("read", &self.path, error))?;
+        self.file.read_at(bytes, (start * Self::KEY) as u64)?;
         Ok(bytes.chunks_exact(Self::KEY).any(|found| found == key.to_le_bytes()))
     }
 }

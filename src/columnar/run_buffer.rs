@@ -40,7 +40,6 @@ pub struct RunBuffer {
     pushed_bytes: usize,
     /// By level: a run of level n + 1 was made from runs of level n.
     spilled: Vec<Vec<SpilledRun>>,
-    // Dropped after the files in it.
     spill: SpillDir,
 }
 
@@ -141,7 +140,7 @@ impl RunBuffer {
         keys.push(self.write_keys(entries)?);
         let keys = KeySet::on_disk(&self.spill, &keys)?;
         let rows = FetchedRows::Disk { runs, rest, step };
-        Ok(Fetched::new(self.stream, rows, keys, self.held, self.spill))
+        Ok(Fetched::new(self.stream, rows, keys, self.held))
     }
 
     fn finish_in_memory(mut self) -> Result<Fetched> {
@@ -154,7 +153,7 @@ impl RunBuffer {
             })?;
         }
         let rows = FetchedRows::in_memory(run, self.held.bytes());
-        Ok(Fetched::new(self.stream, rows, keys, self.held, self.spill))
+        Ok(Fetched::new(self.stream, rows, keys, self.held))
     }
 
     /// Sorts the rows held and writes them as one run.
@@ -404,19 +403,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_spilled_is_gone_with_its_readers() {
+    fn what_is_spilled_has_no_name_and_is_read_by_several_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("spill");
         let mut buffer = buffer(0, SpillDir::new(&folder));
         assert!(!folder.exists());
-        buffer.push(things(&[("a".into(), 0, 1)]), 1).unwrap();
+        for number in 0..3 {
+            buffer.push(things(&[(format!("k{number}"), 0, 1)]), 1).unwrap();
+        }
         assert_eq!(buffer.bytes(), 0);
         let fetched = buffer.finish().unwrap();
-        let partition = fetched.partition(&fetched.partitions()[0]).unwrap();
+        let [mut one, other] = [(); 2].map(|()| fetched.partition(&fetched.partitions()[0]).unwrap());
+        let first = one.next().unwrap().unwrap().num_rows();
         drop(fetched);
-        assert!(folder.exists());
-        assert_eq!(partition.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 1);
-        assert!(!folder.exists());
+        let rows = |partition: &mut dyn Iterator<Item = Result<RecordBatch>>| {
+            partition.map(|batch| batch.unwrap().num_rows()).sum::<usize>()
+        };
+        assert_eq!(rows(&mut { other }), 3);
+        assert_eq!(first + rows(&mut one), 3);
+        assert_eq!(folder.read_dir().unwrap().count(), 0);
     }
 
     #[test]

@@ -168,13 +168,24 @@ impl Claiming<'_> {
         if version.create(self.storage).await? != Creation::Done {
             return Ok(None);
         }
-        self.prove(&version).await?;
+        match self.settle(&version).await {
+            Ok(proven_at) => Ok(proven_at.map(|proven_at| (version, proven_at))),
+            Err(error) => {
+                self.give_back(version).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// When `version`, which was created just now, was proven to be the highest; `None` when it is not.
+    async fn settle(&self, version: &Version) -> Result<Option<Timestamp>> {
+        self.prove(version).await?;
         let proven_at = (self.clock)();
-        if highest_after(self.storage, &version.state.table, number)
+        if highest_after(self.storage, &version.state.table, version.number)
             .await?
             .is_none()
         {
-            return Ok(Some((version, proven_at)));
+            return Ok(Some(proven_at));
         }
         // With the one before it gone, it stands in a hole; else it is part of the chain, and somebody has taken over from it.
         let before = version_path(&version.state.table, version.number - 1);
@@ -182,6 +193,23 @@ impl Claiming<'_> {
             version.retract(self.storage).await;
         }
         Ok(None)
+    }
+
+    /// Ends the claim that `version` says, so that the next run need not wait for its end: nothing was done under it.
+    async fn give_back(&self, claimed: Version) {
+        let version = Version {
+            number: claimed.number + 1,
+            state: TableState {
+                claim: None,
+                ..claimed.state
+            },
+            written_at: (self.clock)(),
+            ..claimed
+        };
+        if let Err(error) = version.create(self.storage).await {
+            let table = &version.state.table;
+            tracing::warn!(error = %error.chain(), "cannot give the claim on table {table} back; it ends by itself");
+        }
     }
 
     /// A store that lets a version be created twice, or an object be replaced that is not the one that was read, lets two runs write
@@ -207,5 +235,40 @@ impl Claiming<'_> {
         }
         self.storage.saw_conditions();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::SchemaRef;
+    use crate::manifest::tests::unreliable_lake;
+    use crate::manifest::version::newest;
+    use crate::storage::unreliable::{Fault, Kind};
+
+    #[tokio::test]
+    async fn a_claim_that_is_not_sure_is_given_back() {
+        for struck in [Kind::Put, Kind::List] {
+            let (store, lake) = unreliable_lake();
+            let mut created = false;
+            let mut fault = Some(Fault::Fails);
+            store.plan(move |_, kind| {
+                created |= kind == Kind::Create;
+                if created && kind == struck { fault.take() } else { None }
+            });
+            let claim = async |run: &str| {
+                let schema = SchemaRef {
+                    version: 1,
+                    fingerprint: "f".into(),
+                };
+                let (initial, run) = (TableState::new("s", "t", schema), run.parse().unwrap());
+                let (owner, options) = (Owner::current(), ClaimOptions::default());
+                TableWriter::claim(&lake, "t", initial, &run, &owner, options, Timestamp::now).await
+            };
+            assert!(claim("first").await.is_err());
+            let left = newest(&lake, "t").await.unwrap().unwrap();
+            assert_eq!((left.number, left.state.claim), (2, None), "{struck:?}");
+            assert!(matches!(claim("second").await, Ok(ClaimOutcome::Claimed(_))));
+        }
     }
 }

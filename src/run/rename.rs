@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::table::{held, lost, renew};
+use super::table::{held, is_ours, renew, won};
 use crate::error::{Error, Result};
 use crate::manifest::{
     ClaimOptions, ClaimOutcome, CommitOutcome, PartitionFile, TableState, TableWriter, newest, tables,
@@ -148,18 +148,6 @@ impl Held {
 
     async fn state(&self) -> TableState {
         self.writer.lock().await.state().clone()
-    }
-
-    async fn is_ours(&self) -> Result<bool> {
-        let look = self.writer.lock().await.look();
-        Ok(look.later().await?.is_none())
-    }
-}
-
-fn won(table: &str, outcome: CommitOutcome) -> Result<()> {
-    match outcome {
-        CommitOutcome::Committed(_) => Ok(()),
-        CommitOutcome::Lost(claim) => Err(lost(table, claim.as_ref())),
     }
 }
 
@@ -317,7 +305,7 @@ impl Moving<'_> {
         let expected = stands.map_or(Expected::Absent, Expected::Same);
         match self
             .storage
-            .publish(finished, path, &expected, || new.is_ours())
+            .publish(finished, path, &expected, || is_ours(&new.writer))
             .await?
         {
             Published::Done(info) => Ok((sha256, info.etag)),

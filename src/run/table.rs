@@ -110,16 +110,7 @@ impl Table {
     /// # Errors
     /// Storage.
     pub async fn is_ours(&self) -> Result<bool> {
-        loop {
-            let look = self.writer.lock().await.look();
-            let Some(later) = look.later().await? else {
-                return Ok(true);
-            };
-            // Our own renewal may have come in between.
-            if self.writer.lock().await.number() < later {
-                return Ok(false);
-            }
-        }
+        is_ours(&self.writer).await
     }
 
     /// Creates the next version; it enters the oddities seen so far too.
@@ -241,15 +232,40 @@ impl Table {
 
     /// Turns a lost race into the error that ends the stream.
     pub fn won(&self, outcome: CommitOutcome) -> Result<()> {
-        match outcome {
-            CommitOutcome::Committed(_) => Ok(()),
-            CommitOutcome::Lost(claim) => Err(lost(&self.job.table, claim.as_ref())),
+        won(&self.job.table, outcome)
+    }
+}
+
+/// Looks whether nobody has created a version after the last one of `writer`, which is free meanwhile.
+///
+/// # Errors
+/// Storage.
+pub async fn is_ours(writer: &Mutex<TableWriter>) -> Result<bool> {
+    loop {
+        let look = writer.lock().await.look();
+        let Some(later) = look.later().await? else {
+            return Ok(true);
+        };
+        // Our own renewal may have come in between.
+        if writer.lock().await.number() < later {
+            return Ok(false);
         }
     }
 }
 
+/// Turns a lost race for `table` into the error that ends what is done with it.
+///
+/// # Errors
+/// Held.
+pub fn won(table: &str, outcome: CommitOutcome) -> Result<()> {
+    match outcome {
+        CommitOutcome::Committed(_) => Ok(()),
+        CommitOutcome::Lost(claim) => Err(lost(table, claim.as_ref())),
+    }
+}
+
 /// Another run writes into the table now.
-pub fn lost(table: &str, claim: Option<&Claim>) -> Error {
+fn lost(table: &str, claim: Option<&Claim>) -> Error {
     let by = match claim {
         Some(claim) => format!("run {} on {}", claim.run, claim.owner.host),
         None => "another run".to_owned(),
@@ -290,5 +306,51 @@ pub async fn renew(writer: Arc<Mutex<TableWriter>>) {
                 tokio::time::sleep(std::time::Duration::from_secs(5)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::manifest::{ClaimOptions, SchemaRef};
+    use crate::storage::unreliable::{Fault, Kind, Unreliable};
+    use crate::storage::{Owner, Storage};
+
+    #[tokio::test]
+    async fn an_own_renewal_that_comes_in_between_is_no_stranger() {
+        let store = Unreliable::over(object_store::memory::InMemory::new());
+        let lake = Storage::over(Arc::new(store.clone()), "memory://");
+        let claim = async |run: &str, take_over| {
+            let schema = SchemaRef {
+                version: 1,
+                fingerprint: "f".into(),
+            };
+            let options = ClaimOptions {
+                take_over,
+                ..ClaimOptions::default()
+            };
+            let (initial, run) = (TableState::new("s", "t", schema), run.parse().unwrap());
+            let owner = Owner::current();
+            let claimed = TableWriter::claim(&lake, "t", initial, &run, &owner, options, Timestamp::now);
+            match claimed.await.unwrap() {
+                ClaimOutcome::Claimed(writer) => Mutex::new(writer),
+                ClaimOutcome::Held { .. } => panic!("the table is held"),
+            }
+        };
+        let writer = claim("ours", false).await;
+        // The look is taken, and answered only after the renewal.
+        store.plan(|number, kind| (number == 1 && kind == Kind::List).then_some(Fault::Late));
+        let renewed = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            writer.lock().await.renew().await
+        };
+        let (ours, renewed) = tokio::join!(is_ours(&writer), renewed);
+        assert!(ours.unwrap() && matches!(renewed, Ok(CommitOutcome::Committed(2))));
+        assert_eq!(store.struck(), 1);
+
+        claim("theirs", true).await;
+        assert!(!is_ours(&writer).await.unwrap());
     }
 }

@@ -87,6 +87,11 @@ impl Destination {
             .collect()
     }
 
+    /// The bytes of the largest object that goes in one put.
+    pub(super) fn largest_put(&self) -> u64 {
+        self.one_put.unwrap_or(u64::MAX).min(self.memory)
+    }
+
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str)
     }
@@ -150,10 +155,7 @@ impl Place {
     /// Input, for what names no folder and no place in a bucket.
     pub(super) fn parse(to: &str) -> Result<Self> {
         let Some((scheme, rest)) = to.split_once("://") else {
-            return match to {
-                "" => Err(Error::input("--to is empty: give a folder, as in --to ./cio-lake")),
-                _ => Ok(Self::Folder(Path::new(to).to_owned())),
-            };
+            return folder(to).map(Self::Folder);
         };
         let provider = match scheme.to_ascii_lowercase().as_str() {
             "file" => return file_url(to).map(Self::Folder),
@@ -164,6 +166,23 @@ impl Place {
         };
         bucket_url(to, provider, rest).map(Self::Bucket)
     }
+}
+
+/// A path, unless it is more likely to be something else: a slip would make a folder of that name, and the lake would lie there unseen.
+fn folder(to: &str) -> Result<PathBuf> {
+    let scheme = to.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let meant = match scheme.as_deref() {
+        Some("file") => "is no URL: write file:///absolute/path",
+        Some("s3") => "is no URL: write s3://BUCKET/PATH",
+        Some("gs") => "is no URL: write gs://BUCKET/PATH",
+        Some("az") => "is no URL: write az://BUCKET/PATH",
+        _ if to.is_empty() => return Err(Error::input("--to is empty: give a folder, as in --to ./cio-lake")),
+        _ if to.starts_with(['~', '$']) => {
+            "begins with what only a shell replaces: write the whole path, or ./ before a folder that is called so"
+        }
+        _ => return Ok(Path::new(to).to_owned()),
+    };
+    Err(Error::input(format!("{} {meant}", told("--to", to))))
 }
 
 fn unknown_scheme(scheme: &str) -> Error {
@@ -251,9 +270,9 @@ fn told(setting: &str, text: &str) -> String {
     format!("{setting} `{text}`")
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
+pub(super) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
-        Host::Domain(name) => *name == "localhost",
+        Host::Domain(name) => name.as_ref() == "localhost",
         Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
         Host::Ipv6(address) => IpAddr::from(*address).is_loopback(),
     }
@@ -275,13 +294,10 @@ mod tests {
     fn one_place_may_be_spelled_in_several_ways() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().to_str().unwrap();
+        let around = format!("{folder}/../{}/", folder.rsplit('/').next().unwrap());
         let is_where = |one: &str, other: &str| Destination::new(one).is_where(&Destination::new(other));
         for (one, other, same) in [
-            (
-                folder,
-                &*format!("{folder}/../{}/", folder.rsplit('/').next().unwrap()),
-                true,
-            ),
+            (folder, &*around, true),
             (folder, &*format!("file://{folder}"), true),
             (folder, "/", false),
             ("./not-there", "./not-there", true),
@@ -298,6 +314,8 @@ mod tests {
     fn every_form_of_a_place_is_understood() {
         for (to, place) in [
             ("./lake", "./lake"),
+            ("./~", "./~"),
+            ("./s3:", "./s3:"),
             ("file:///a/b%20c", "/a/b c"),
             ("s3://acme-lake", "s3://acme-lake"),
             ("S3://acme-lake/", "s3://acme-lake"),
@@ -322,6 +340,12 @@ mod tests {
             ("abfss://c@a.dfs.core.windows.net/x", "write az://CONTAINER"),
             ("https://x/y", "does not take `https://`"),
             ("file://relative/path", "names no local folder"),
+            ("file:/absolute/path", "write file:///absolute/path"),
+            ("s3:/bucket/path", "write s3://BUCKET/PATH"),
+            ("S3:bucket", "write s3://BUCKET/PATH"),
+            ("az:container/path", "write az://BUCKET/PATH"),
+            ("~/lake", "write the whole path"),
+            ("$HOME/lake", "write the whole path"),
         ] {
             let text = shown(to);
             assert!(text.contains(part), "{to}: {text}");
@@ -339,6 +363,7 @@ mod tests {
             "gs://b/geheim@x?a",
             "az://container/a?sv=1&sig=geheim",
             "file://KEY:geheim@host/x",
+            "s3:/KEY:geheim@bucket/a",
         ] {
             let text = Place::parse(to).unwrap_err().chain();
             assert!(text.contains("write ") && !text.contains("geheim"), "{to}: {text}");

@@ -3,7 +3,7 @@
 //! ```text
 //! _staging/<run>/owner.json     who runs
 //! _staging/<run>/objects/<n>    objects on their way, renamed into place when finished
-//! _staging/<run>/spill/         sorted runs that did not fit in memory
+//! _staging/<run>/spill/         sorted runs that did not fit in memory, in files without names
 //! ```
 //!
 //! Nothing ever makes `objects/` again once it is gone, while a spill may well make `spill/` again: that is why they are two folders.
@@ -18,8 +18,8 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
-use super::failure::failed;
-use super::layout::{MANIFEST, REJECTED, STAGING, staging_folder};
+use super::failure::{failed, misplaced};
+use super::layout::{CHECK, MANIFEST, REJECTED, STAGING, staging_folder};
 use super::{Owner, RunId};
 use crate::crash::{Step, pass};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +30,8 @@ const SPILL: &str = "spill";
 /// A run id holds no dot, so neither suffix can be mistaken for a run.
 const OPENING: &str = ".opening";
 const EVICTED: &str = ".evicted";
+/// What begins the name of the file with which a folder is tried.
+const PROBE: &str = ".tmp";
 /// How old a file must be to be no creation under way.
 const ABANDONED: Duration = Duration::from_hours(24);
 
@@ -44,18 +46,23 @@ impl Disk {
     /// Creates the folder if need be and proves that a file can be written in it.
     pub(super) fn create(root: &Path) -> Result<Self> {
         let staging = root.join(STAGING);
-        fs::create_dir_all(&staging)
-            .and_then(|()| probe(&staging))
-            .map_err(|cause| failed("write into the folder", &root.display().to_string(), cause))?;
+        make_folder(&staging).and_then(|()| probe(&staging)).map_err(|cause| {
+            let (verb, place) = ("write into the folder", root.display().to_string());
+            match cause.kind() {
+                // As below /proc: nothing can be made there, and nothing is misspelt.
+                Kind::NotFound => failed(verb, &place, cause),
+                _ => misplaced(verb, &place, cause),
+            }
+        })?;
         Self::existing(root)
     }
 
     /// Takes the folder as it is.
     pub(super) fn existing(root: &Path) -> Result<Self> {
         let place = root.display().to_string();
-        let root = fs::canonicalize(root).map_err(|cause| failed("open the folder", &place, cause))?;
+        let root = fs::canonicalize(root).map_err(|cause| misplaced("open the folder", &place, cause))?;
         if !root.is_dir() {
-            return Err(failed("open the folder", &place, io::Error::from(Kind::NotADirectory)));
+            return Err(misplaced("open the folder", &place, Kind::NotADirectory.into()));
         }
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|cause| failed("open the folder", &place, cause))?
@@ -155,7 +162,7 @@ impl Disk {
             let dead = || match owner_of(&entry.path()) {
                 Ok(Some(owner)) => is_dead(&owner),
                 // A kill or a power cut left it half made.
-                Ok(None) => entry.metadata().and_then(|m| m.modified()).is_ok_and(is_abandoned),
+                Ok(None) => is_old(&entry),
                 Err(_) => false,
             };
             if name.ends_with(EVICTED) || (name.ends_with(OPENING) && dead()) {
@@ -167,7 +174,24 @@ impl Disk {
             }
         }
         self.sweep_creations()?;
+        self.sweep_probes()?;
         Ok(swept)
+    }
+
+    /// What a kill has left of the byte that is written when a lake is opened, and of the objects of a `check`.
+    fn sweep_probes(&self) -> io::Result<()> {
+        for entry in entries(&self.root.join(STAGING))? {
+            if entry.file_name().to_string_lossy().starts_with(PROBE) && is_old(&entry) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        let checks = self.root.join(CHECK);
+        for entry in entries(&checks)?.iter().filter(|entry| is_old(entry)) {
+            remove_tree(&entry.path())?;
+        }
+        // Fails where a check is under way, or where there never was one.
+        fs::remove_dir(checks).ok();
+        Ok(())
     }
 
     /// object_store creates a file as `<name>#<n>` beside its target and links it into place; a kill in between leaves it there.
@@ -175,8 +199,7 @@ impl Disk {
         for folder in [MANIFEST, REJECTED] {
             for table in entries(&self.root.join(folder))? {
                 for file in entries(&table.path())? {
-                    let old = file.metadata().and_then(|m| m.modified()).is_ok_and(is_abandoned);
-                    if old && file.file_name().to_string_lossy().contains(".json#") {
+                    if is_old(&file) && file.file_name().to_string_lossy().contains(".json#") {
                         fs::remove_file(file.path())?;
                     }
                 }
@@ -248,7 +271,24 @@ fn fenced(run: &RunId, file: &Path) -> Error {
 
 /// Creating a file may work on a full disk; writing a byte does not.
 fn probe(folder: &Path) -> io::Result<()> {
-    tempfile::NamedTempFile::new_in(folder)?.write_all(b"x")
+    let file = tempfile::Builder::new().prefix(PROBE).tempfile_in(folder);
+    file?.write_all(b"x")
+}
+
+/// Makes a folder and those above it, so that they are still there after a power cut: each stands in the one above it.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.is_dir()).collect();
+    fs::create_dir_all(&folder)?;
+    for above in missing.into_iter().filter_map(Path::parent) {
+        match File::open(above) {
+            Ok(above) => above.sync_all()?,
+            // Who may write into a folder need not be let read it, and then it cannot be synced.
+            Err(cause) if cause.kind() == Kind::PermissionDenied => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(())
 }
 
 fn write_synced(file: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -271,8 +311,9 @@ fn is_remnant(folder: &Path) -> bool {
     folder.join(OWNER).try_exists().is_ok_and(|there| !there)
 }
 
-fn is_abandoned(modified: std::time::SystemTime) -> bool {
-    modified.elapsed().is_ok_and(|age| age > ABANDONED)
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > ABANDONED))
 }
 
 fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {

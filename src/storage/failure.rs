@@ -3,22 +3,54 @@
 use std::error::Error as StdError;
 use std::io;
 
+use object_store::Error as StoreError;
+
 use super::bucket::answer::Answer;
-use crate::error::{Error, io_kind};
+use crate::error::{Error, ErrorKind, io_kind};
 
 /// `verb` of the object or folder at `place` failed: names the place and the remedy, and chains the cause.
 pub(super) fn failed(verb: &str, place: &str, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
-    let cause = cause.into();
+    told(ErrorKind::Storage, verb, place, cause.into())
+}
+
+/// The same for the folder that a person has named: what is not there, or is no folder, is a slip and no failure of the disk.
+pub(super) fn misplaced(verb: &str, place: &str, cause: io::Error) -> Error {
+    use io::ErrorKind as Kind;
+    let kind = match cause.kind() {
+        Kind::NotFound | Kind::NotADirectory | Kind::AlreadyExists => ErrorKind::Input,
+        _ => ErrorKind::Storage,
+    };
+    told(kind, verb, place, cause.into())
+}
+
+fn told(kind: ErrorKind, verb: &str, place: &str, cause: Box<dyn StdError + Send + Sync>) -> Error {
     let answer = Answer::of(cause.as_ref());
     let remedy = match &answer {
         Some(answer) => of_answer(answer),
-        None => of_system(cause.as_ref()).to_owned(),
+        None => of_stray(cause.as_ref())
+            .unwrap_or_else(|| of_system(cause.as_ref()))
+            .to_owned(),
     };
-    let error = Error::storage(format!("cannot {verb} {place}{remedy}"));
+    let error = Error::new(kind, format!("cannot {verb} {place}{remedy}"));
     match answer {
         Some(answer) => error.caused_by(answer),
         None => error.caused_by(cause),
     }
+}
+
+/// What somebody else has put into a lake on disk and no list gets past; the cause names it.
+fn of_stray(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
+    if let Some(StoreError::InvalidPath { .. }) = cause.downcast_ref() {
+        return Some(", a file or folder in it has a name that no store takes, move it out of the lake");
+    }
+    // The library tells of both as text.
+    let loops = |error: &dyn StdError| {
+        let text = error.to_string();
+        text.contains("File system loop") || text.contains("levels of symbolic links")
+    };
+    std::iter::successors(Some(cause), |&error| error.source())
+        .any(loops)
+        .then_some(", a link in it leads back to itself, move it out of the lake")
 }
 
 fn of_system(cause: &(dyn StdError + 'static)) -> &'static str {
@@ -89,7 +121,7 @@ fn of_answer(answer: &Answer) -> String {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn refusal(text: &str) -> String {
         let cause = object_store::Error::Generic {
             store: "S3",
             source: text.into(),
@@ -115,7 +147,7 @@ mod tests {
             ("501 Not Implemented", "NotImplemented", "conditional writes"),
             ("503 Service Unavailable", "SlowDown", "overloaded"),
         ] {
-            let text = told(&format!(
+            let text = refusal(&format!(
                 "Error performing PUT http://x/b/t in 1ms - Server returned non-2xx status code: {status}: {}",
                 body(code)
             ));
@@ -129,12 +161,12 @@ mod tests {
     fn another_region_is_named_where_the_store_names_it() {
         let malformed = "status code: 400 Bad Request: <Error><Code>AuthorizationHeaderMalformed</Code><Message>the region 'us-east-1' is wrong; expecting 'eu-west-3'</Message><Region>eu-west-3</Region></Error>";
         assert!(
-            told(malformed).contains("set AWS_REGION=eu-west-3"),
+            refusal(malformed).contains("set AWS_REGION=eu-west-3"),
             "{}",
-            told(malformed)
+            refusal(malformed)
         );
         let bare = "Received redirect without LOCATION, this normally indicates an incorrectly configured region";
-        assert!(told(bare).contains("set AWS_REGION to it"), "{}", told(bare));
+        assert!(refusal(bare).contains("set AWS_REGION to it"), "{}", refusal(bare));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+};
 
 use super::Storage;
 use super::bucket::client::{Again, is_unanswered};
@@ -109,6 +111,33 @@ impl Storage {
         }
     }
 
+    /// Whether the store refuses to replace the object at `path` by `bytes` for an ETag that it does not have. On disk that is not what
+    /// keeps runs apart, and the answer is yes.
+    ///
+    /// # Errors
+    ///
+    /// Storage, also for a store that does not know the condition.
+    pub async fn refuses_outdated(&self, path: &str, bytes: Bytes) -> Result<bool> {
+        if self.disk().is_some() {
+            return Ok(true);
+        }
+        let outdated = PutMode::Update(UpdateVersion {
+            e_tag: Some("\"00000000000000000000000000000000\"".to_owned()),
+            version: Some("1".to_owned()),
+        });
+        let to = self.locate(path)?;
+        let mut again = Again::within(self.patience());
+        loop {
+            let payload = PutPayload::from(bytes.clone());
+            match self.store().put_opts(&to, payload, outdated.clone().into()).await {
+                Ok(_) => return Ok(false),
+                Err(StoreError::Precondition { .. }) => return Ok(true),
+                Err(cause) if is_unanswered(&cause) && again.wait().await => {}
+                Err(cause) => return Err(failed("write", &self.place(path), cause)),
+            }
+        }
+    }
+
     pub(super) fn locate(&self, path: &str) -> Result<Path> {
         Path::parse(path).map_err(|cause| Error::internal(format!("`{path}` is no path of a lake")).caused_by(cause))
     }
@@ -144,12 +173,68 @@ impl From<ObjectMeta> for ObjectInfo {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use object_store::memory::InMemory;
+
     use super::*;
+    use crate::storage::open::Means;
+    use crate::storage::unreliable::{Fault, Unreliable};
 
     fn lakes() -> (tempfile::TempDir, [Storage; 2]) {
         let home = tempfile::tempdir().unwrap();
         let disk = Storage::at(home.path()).unwrap();
         (home, [disk, Storage::in_memory()])
+    }
+
+    #[tokio::test]
+    async fn whether_a_store_heeds_conditions_is_asked_again_when_no_answer_comes() {
+        let store = Unreliable::over(InMemory::new());
+        let means = Means {
+            patience: Duration::from_secs(5),
+            ..Means::default()
+        };
+        let lake = Storage::new(Arc::new(store.clone()), "memory://".to_owned(), means);
+        let bytes = Bytes::from("x");
+        lake.create("t/1", bytes.clone()).await.unwrap();
+        store.plan(|number, _| (number <= 2).then_some(Fault::Unanswered));
+        assert!(lake.refuses_outdated("t/1", bytes.clone()).await.unwrap());
+        store.plan(|number, _| (number == 1).then_some(Fault::Fails));
+        assert!(lake.refuses_outdated("t/1", bytes).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_no_list_gets_past_is_named_with_the_remedy() {
+        use std::os::unix::{ffi::OsStrExt, fs::symlink};
+
+        let home = tempfile::tempdir().unwrap();
+        let lake = Storage::at(home.path()).unwrap();
+        let table = home.path().join("t");
+        std::fs::create_dir(&table).unwrap();
+        let refused = async |told: &str| {
+            for listed in [lake.list("t").await.map(drop), lake.list("").await.map(drop)] {
+                let text = listed.unwrap_err().chain();
+                assert!(
+                    text.contains("move it out of the lake") && text.contains(told),
+                    "{text}"
+                );
+            }
+        };
+        for (name, told) in [(&b"not-\xff-text"[..], "not-%FF-text"), (b"with\ttab", "with\ttab")] {
+            let file = table.join(std::ffi::OsStr::from_bytes(name));
+            std::fs::write(&file, "x").unwrap();
+            refused(told).await;
+            std::fs::rename(&file, home.path().join(file.file_name().unwrap())).unwrap();
+            assert!(lake.folders().await.unwrap_err().chain().contains(told));
+            std::fs::remove_file(home.path().join(file.file_name().unwrap())).unwrap();
+        }
+        for to in [home.path(), &table.join("loop")] {
+            symlink(to, table.join("loop")).unwrap();
+            refused("t/loop").await;
+            std::fs::remove_file(table.join("loop")).unwrap();
+        }
+        assert_eq!(lake.list("t").await.unwrap(), []);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! From what a destination says to a place that has been looked at: written to on a disk, listed in a bucket.
 
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +17,9 @@ use super::bucket::unfinished::Uploads;
 use super::bucket::{azure, gcs, s3};
 use super::destination::{BucketPlace, Destination, Place, Provider};
 use super::disk::Disk;
-use super::failure::failed;
+use super::failure::{failed, misplaced};
 use super::layout::MANIFEST;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What a lake that was opened without settings may hold of an upload in memory.
 const UPLOAD_MEMORY: u64 = 32 << 20;
@@ -74,9 +75,9 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// Input for settings that cannot be used; storage for a place that cannot.
+    /// Input for settings that cannot be used, and for a file in the place of a folder; storage for a place that cannot be used.
     pub async fn open(destination: &Destination) -> Result<Self> {
-        match Place::parse(&destination.to)? {
+        match place_of(destination)? {
             Place::Folder(folder) => Self::at(&folder),
             Place::Bucket(place) => Self::bucket(&place, destination).await,
         }
@@ -86,12 +87,9 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// As for [`Storage::open`], and storage when there is no such folder.
+    /// As for [`Storage::open`], and Input when there is no such folder.
     pub async fn open_existing(destination: &Destination) -> Result<Self> {
-        match Place::parse(&destination.to)? {
-            Place::Folder(folder) => Disk::existing(&folder).map(Self::on),
-            Place::Bucket(place) => Self::bucket(&place, destination).await,
-        }
+        Self::existing(place_of(destination)?, destination).await
     }
 
     /// Like [`Storage::open_existing`]; `None` when the folder is not there yet.
@@ -100,21 +98,29 @@ impl Storage {
     ///
     /// As for [`Storage::open`].
     pub async fn open_if_there(destination: &Destination) -> Result<Option<Self>> {
-        if let Place::Folder(folder) = Place::parse(&destination.to)? {
+        let place = place_of(destination)?;
+        if let Place::Folder(folder) = &place {
             let there = folder.try_exists();
-            let there = there.map_err(|cause| failed("open the folder", &folder.display().to_string(), cause))?;
+            let there = there.map_err(|cause| misplaced("open the folder", &folder.display().to_string(), cause))?;
             if !there {
                 return Ok(None);
             }
         }
-        Self::open_existing(destination).await.map(Some)
+        Self::existing(place, destination).await.map(Some)
+    }
+
+    async fn existing(place: Place, destination: &Destination) -> Result<Self> {
+        match place {
+            Place::Folder(folder) => Disk::existing(&folder).map(Self::on),
+            Place::Bucket(place) => Self::bucket(&place, destination).await,
+        }
     }
 
     /// Opens the lake in a folder, creates the folder and proves that it can be written.
     ///
     /// # Errors
     ///
-    /// Storage for a file in the way or a folder that cannot be written.
+    /// Input for a file in the way; storage for a folder that cannot be written.
     pub fn at(folder: &Path) -> Result<Self> {
         Disk::create(folder).map(Self::on)
     }
@@ -187,7 +193,7 @@ impl Storage {
             disk: None,
             uploads,
             upload_memory: destination.memory,
-            one_put: destination.one_put.unwrap_or(u64::MAX).min(destination.memory),
+            one_put: destination.largest_put(),
             spool_dir,
             patience: destination.patience,
         };
@@ -255,6 +261,31 @@ impl Storage {
     }
 }
 
+/// What `destination` names, after the folder for temporary files that it names was proved writable: nothing may need that for hours.
+///
+/// # Errors
+///
+/// Input.
+fn place_of(destination: &Destination) -> Result<Place> {
+    let place = Place::parse(&destination.to)?;
+    if let Some(folder) = &destination.temp_dir {
+        let proved = std::fs::create_dir_all(folder).and_then(|()| prove(folder));
+        proved.map_err(|cause| {
+            let text = format!(
+                "--temp-dir {} cannot be used, name a folder with room that this user can write into",
+                folder.display()
+            );
+            Error::input(text).caused_by(cause)
+        })?;
+    }
+    Ok(place)
+}
+
+/// A byte goes into a file without a name, so that nothing is left of it.
+fn prove(folder: &Path) -> std::io::Result<()> {
+    tempfile::tempfile_in(folder)?.write_all(b"x")
+}
+
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.inner.location)
@@ -296,7 +327,7 @@ mod tests {
         std::fs::write(&file, "x").unwrap();
         for to in [file.clone(), file.join("below")] {
             let (kind, text) = refusal(to.to_str().unwrap());
-            assert_eq!(kind, ErrorKind::Storage);
+            assert_eq!(kind, ErrorKind::Input);
             assert!(
                 text.contains(to.to_str().unwrap()) && text.contains("move it away"),
                 "{text}"
@@ -318,6 +349,7 @@ mod tests {
         let error = Storage::open_existing(&Destination::new(typo.to_str().unwrap()))
             .await
             .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
         assert!(error.chain().contains("no such place"), "{}", error.chain());
         assert!(!typo.exists());
         Storage::open_existing(&Destination::new(home.path().to_str().unwrap()))

@@ -1,6 +1,5 @@
 //! One of the two ways in which data changes: an object is put in place whole. The other is to take it away.
 
-use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, PutResult, UpdateVersion};
 
@@ -94,32 +93,6 @@ impl Storage {
                 Err(_) if unanswered && again.wait().await => {}
                 settled => return settled.map_err(unwritten),
             }
-        }
-    }
-
-    /// Whether the store refuses to replace the object at `path` by `bytes` for an ETag that it does not have. On disk that is not what
-    /// keeps runs apart, and the answer is yes.
-    ///
-    /// # Errors
-    ///
-    /// Storage, also for a store that does not know the condition.
-    pub async fn refuses_outdated(&self, path: &str, bytes: Bytes) -> Result<bool> {
-        if self.disk().is_some() {
-            return Ok(true);
-        }
-        let outdated = PutMode::Update(UpdateVersion {
-            e_tag: Some("\"00000000000000000000000000000000\"".to_owned()),
-            version: Some("1".to_owned()),
-        });
-        let to = self.locate(path)?;
-        match self
-            .store()
-            .put_opts(&to, PutPayload::from(bytes), outdated.into())
-            .await
-        {
-            Ok(_) => Ok(false),
-            Err(StoreError::Precondition { .. }) => Ok(true),
-            Err(cause) => Err(failed("write", &self.place(path), cause)),
         }
     }
 

@@ -10,14 +10,13 @@ use super::{Owner, RunId, Storage};
 use crate::error::{Error, Result};
 
 impl Storage {
-    /// The folder for what `run` cannot keep in memory: below `temp_dir` when one is given, else in its staging folder on disk, else
-    /// in the folder for temporary files. It may not exist yet.
+    /// The folder for what `run` cannot keep in memory: `temp_dir` when one is given, else one in its staging folder on disk, else the
+    /// folder for temporary files. What lies there has no name.
     pub fn spill_dir(&self, run: &RunId, temp_dir: Option<&Path>) -> PathBuf {
-        let named = |folder: PathBuf| folder.join(format!("cio2parquet-{run}"));
         match (temp_dir, self.disk()) {
-            (Some(folder), _) => named(folder.to_owned()),
+            (Some(folder), _) => folder.to_owned(),
             (None, Some(disk)) => disk.spill_dir(run),
-            (None, None) => named(self.spool_dir().to_owned()),
+            (None, None) => self.spool_dir().to_owned(),
         }
     }
 
@@ -137,7 +136,22 @@ mod tests {
                 file.set_modified(long_ago).unwrap();
             }
         }
+        for (folder, old) in [("old", true), ("new", false)] {
+            let check = home.path().join("_check").join(folder);
+            std::fs::create_dir_all(&check).unwrap();
+            std::fs::write(check.join("object"), "x").unwrap();
+            let probe = home.path().join(format!("_staging/.tmp{folder}"));
+            std::fs::write(&probe, "x").unwrap();
+            for left in [check, probe].into_iter().filter(|_| old) {
+                std::fs::File::open(left).unwrap().set_modified(long_ago).unwrap();
+            }
+        }
         lake.sweep_staging(Owner::is_dead).await.unwrap();
+        for (folder, name) in [("_check", "new"), ("_staging", ".tmpnew")] {
+            let left = home.path().join(folder).read_dir().unwrap();
+            let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, [name]);
+        }
         for folder in &folders {
             let mut left: Vec<_> = folder.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
             left.sort();
@@ -164,6 +178,6 @@ mod tests {
     fn spills_go_where_the_user_said() {
         let run: RunId = "r".parse().unwrap();
         let spill = Storage::in_memory().spill_dir(&run, Some(Path::new("/big")));
-        assert_eq!(spill, Path::new("/big/cio2parquet-r"));
+        assert_eq!(spill, Path::new("/big"));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -20,6 +21,8 @@ use object_store::{
 pub enum Fault {
     /// Nothing happens, and an error says so.
     Fails,
+    /// Nothing happens, and no answer comes.
+    Unanswered,
     /// Nothing happens: the key lacks the right.
     Denied,
     /// Nothing happens: there is no space left.
@@ -111,6 +114,10 @@ impl Unreliable {
         };
         match fault {
             Some(Fault::Fails) => Err(broken("the connection was reset")),
+            Some(Fault::Unanswered) => {
+                let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                Err(broken(HttpError::new(HttpErrorKind::Interrupted, reset)))
+            }
             Some(Fault::Denied) => Err(Error::PermissionDenied {
                 path: "somewhere".to_owned(),
                 source: "403 Forbidden".into(),
@@ -135,17 +142,17 @@ impl Unreliable {
     fn streamed<T: Send + 'static>(
         &self,
         kind: Kind,
-        items: BoxStream<'static, Result<T>>,
+        work: impl FnOnce(&InMemory) -> BoxStream<'static, Result<T>> + Send + 'static,
     ) -> BoxStream<'static, Result<T>> {
         let store = self.clone();
         let answered = async move {
             match store.strike(kind).await {
                 Err(error) => futures::stream::once(async { Err(error) }).boxed(),
                 Ok(Some(Fault::Lost)) => {
-                    let _: Vec<_> = items.collect().await;
+                    let _: Vec<_> = work(&store.inner).collect().await;
                     futures::stream::once(async { Err(lost()) }).boxed()
                 }
-                Ok(_) => items,
+                Ok(_) => work(&store.inner),
             }
         };
         futures::stream::once(answered).flatten().boxed()
@@ -210,15 +217,19 @@ impl ObjectStore for Unreliable {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.streamed(Kind::Delete, self.inner.delete_stream(locations))
+        self.streamed(Kind::Delete, |inner| inner.delete_stream(locations))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.streamed(Kind::List, self.inner.list(prefix))
+        let prefix = prefix.cloned();
+        self.streamed(Kind::List, move |inner| inner.list(prefix.as_ref()))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.streamed(Kind::List, self.inner.list_with_offset(prefix, offset))
+        let (prefix, offset) = (prefix.cloned(), offset.clone());
+        self.streamed(Kind::List, move |inner| {
+            inner.list_with_offset(prefix.as_ref(), &offset)
+        })
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cio2parquet::sandbox::Endpoint;
@@ -74,9 +75,9 @@ fn nobody_answers(door: &Door) -> i32 {
     code(command)
 }
 
+/// Nobody can make a folder there.
 fn no_place_for_a_lake(door: &Door) -> i32 {
-    fs::write(door.lake(), "a file where a folder is expected").unwrap();
-    code(export(door, &["customers"]))
+    code(door.exporting_eagerly(Path::new("/sys/lake"), &["customers"]))
 }
 
 /// A run of another machine has an hour left.

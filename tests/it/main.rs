@@ -25,6 +25,7 @@ mod man;
 mod moving;
 mod packaging;
 mod parts;
+mod places;
 mod plan;
 mod properties;
 mod rename;

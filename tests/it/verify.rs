@@ -562,7 +562,7 @@ fn a_place_without_tables_is_not_called_sound() {
         .output()
         .unwrap()
         .into();
-    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert_eq!(lake.verify(&["--memory", "1MiB"]).code, 2);
     assert_eq!(fs::read_dir(lake.folder.path()).unwrap().count(), 0);
 }

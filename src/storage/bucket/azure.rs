@@ -30,8 +30,8 @@ const OURS: [Key; 4] = [
 pub(in crate::storage) async fn open(place: &BucketPlace, destination: &Destination) -> Result<MicrosoftAzure> {
     let account = account(place, destination)?;
     let mut builder = MicrosoftAzureBuilder::new()
-        .with_client_options(options())
-        .with_http_connector(Connector::default())
+        .with_client_options(options(destination))
+        .with_http_connector(Connector::to(place))
         .with_container_name(&place.bucket);
     let of_azure = destination
         .environment

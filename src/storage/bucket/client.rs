@@ -5,12 +5,18 @@ use std::time::{Duration, Instant};
 
 use object_store::client::HttpError;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use reqwest::{Client, ClientBuilder};
+
+use crate::storage::destination::Destination;
 
 /// Somebody who has credentials answers within this; where nobody listens nothing ever does.
 pub(in crate::storage) const KNOCK: Duration = Duration::from_secs(5);
 
-/// A store answers a request, with the largest body that is put at once, within this.
+/// A store answers a request that it has whole within this.
 pub(in crate::storage) const ANSWER: Duration = Duration::from_mins(2);
+
+/// Bytes a second that a line carries at least: 1 Mbit.
+const SLOWEST: u64 = 128 << 10;
 
 /// Signatures of a repeated request age with it.
 const LONGEST: Duration = Duration::from_mins(3);
@@ -37,12 +43,26 @@ pub(in crate::storage) fn patient(patience: Duration) -> RetryConfig {
     }
 }
 
-/// Large bodies take as long as they take, as long as they move.
-pub(in crate::storage) fn options() -> ClientOptions {
+/// What is read takes as long as it takes, as long as it moves; what is sent takes what the largest put takes on a slow line.
+pub(in crate::storage) fn options(destination: &Destination) -> ClientOptions {
     ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(KNOCK)
-        .with_read_timeout(ANSWER)
+        .with_read_timeout(silence(destination))
+}
+
+/// How long nothing may be read of a store: the clock of that goes from when a request begins to be sent.
+pub(in crate::storage) fn silence(destination: &Destination) -> Duration {
+    ANSWER + Duration::from_secs(destination.largest_put() / SLOWEST)
+}
+
+/// A client for plain http, which is for this machine: a proxy is another one, and certificates need not be loaded.
+///
+/// # Errors
+///
+/// When `settings` make none.
+pub(in crate::storage) fn near(settings: ClientBuilder) -> reqwest::Result<Client> {
+    settings.no_proxy().tls_certs_only(std::iter::empty()).build()
 }
 
 /// The status that the store answered, where `status` stands for it.
@@ -109,6 +129,21 @@ mod tests {
         let wrapped = |source: Box<dyn StdError + Send + Sync>| object_store::Error::Generic { store: "S3", source };
         assert!(is_unanswered(&wrapped(Box::new(wrapped(Box::new(lost))))));
         assert!(!is_unanswered(&wrapped("status code: 403".into())));
+    }
+
+    #[test]
+    fn the_largest_put_has_its_time_on_a_slow_line() {
+        let seconds = |memory, one_put| {
+            let destination = Destination {
+                memory,
+                one_put,
+                ..Destination::new("s3://b")
+            };
+            silence(&destination).as_secs()
+        };
+        assert_eq!(seconds(32 << 20, None), 120 + 256);
+        assert_eq!(seconds(32 << 20, Some(1 << 20)), 120 + 8);
+        assert_eq!(seconds(1 << 20, Some(32 << 20)), 120 + 8);
     }
 
     #[tokio::test]

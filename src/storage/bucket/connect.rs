@@ -1,27 +1,84 @@
-//! The last place before the network: what is final is handed on as such, and what changes a table waits for a young look at the claim.
+//! The last place before the network: what is final is handed on as such, what changes a table waits for a young look at the claim, and
+//! a store that does not answer is told of.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use object_store::ClientOptions;
+use jiff::SignedDuration;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
+use object_store::{ClientConfigKey, ClientOptions, Error as StoreError};
 use reqwest::StatusCode;
+use url::Host;
 
-use super::client::FINAL;
+use super::client::{FINAL, near};
+use crate::storage::destination::{BucketPlace, is_loopback};
 use crate::storage::look::Look;
 
-/// Connects as `object_store` does.
-#[derive(Debug, Default)]
-pub(in crate::storage) struct Connector(ReqwestConnector);
+/// A store that stays silent is told of this often: its requests are sent again after tenths of a second at first, and there are many.
+const TOLD_EVERY: Duration = Duration::from_secs(15);
+
+/// Connects as `object_store` does, but nothing that is for this machine goes through a proxy.
+#[derive(Debug)]
+pub(in crate::storage) struct Connector {
+    reqwest: ReqwestConnector,
+    silence: Arc<Silence>,
+}
+
+impl Connector {
+    pub(in crate::storage) fn to(place: &BucketPlace) -> Self {
+        Self {
+            reqwest: ReqwestConnector::default(),
+            silence: Arc::new(Silence {
+                store: place.to_string(),
+                told: Mutex::default(),
+            }),
+        }
+    }
+}
 
 #[derive(Debug)]
-struct Client(HttpClient);
+struct Client {
+    far: HttpClient,
+    near: HttpClient,
+    silence: Arc<Silence>,
+}
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = self.0.connect(options)?;
-        Ok(HttpClient::new(Client(client)))
+        Ok(HttpClient::new(Client {
+            far: self.reqwest.connect(options)?,
+            near: HttpClient::new(near(timed(options)).map_err(|cause| StoreError::Generic {
+                store: "HTTP client",
+                source: cause.into(),
+            })?),
+            silence: Arc::clone(&self.silence),
+        }))
     }
+}
+
+/// A client with the timeouts of `options`.
+fn timed(options: &ClientOptions) -> reqwest::ClientBuilder {
+    let mut builder = reqwest::Client::builder();
+    if let Some(span) = span(options, ClientConfigKey::Timeout) {
+        builder = builder.timeout(span);
+    }
+    if let Some(span) = span(options, ClientConfigKey::ConnectTimeout) {
+        builder = builder.connect_timeout(span);
+    }
+    match span(options, ClientConfigKey::ReadTimeout) {
+        Some(span) => builder.read_timeout(span),
+        None => builder,
+    }
+}
+
+/// Options tell their spans as text.
+fn span(options: &ClientOptions, key: ClientConfigKey) -> Option<Duration> {
+    let text = options.get_config_value(&key)?;
+    text.parse::<SignedDuration>().ok()?.try_into().ok()
 }
 
 #[async_trait]
@@ -31,7 +88,11 @@ impl HttpService for Client {
             look.check()
                 .map_err(|aged| HttpError::new(HttpErrorKind::Unknown, aged))?;
         }
-        let mut response = self.0.execute(request).await?;
+        let plain = request.uri().scheme_str() == Some("http");
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let client = if plain { &self.near } else { &self.far };
+        let answer = client.execute(request).await;
+        let mut response = answer.inspect_err(|trouble| self.silence.tell(plain, &host, trouble))?;
         let status = response.status().as_u16();
         let instead = FINAL.into_iter().find(|(is_final, _)| *is_final == status);
         if let Some(instead) = instead.and_then(|(_, instead)| StatusCode::from_u16(instead).ok()) {
@@ -41,12 +102,43 @@ impl HttpService for Client {
     }
 }
 
+/// What is told of a store that does not answer.
+#[derive(Debug)]
+struct Silence {
+    store: String,
+    told: Mutex<Option<Instant>>,
+}
+
+impl Silence {
+    /// Tells of `trouble` with `host`, unless that was done just now. Nothing of the address but the host: the rest may be signed.
+    fn tell(&self, plain: bool, host: &str, trouble: &HttpError) {
+        let silent = matches!(trouble.kind(), HttpErrorKind::Connect | HttpErrorKind::Timeout);
+        // Plain http to elsewhere asks whether the machine has an identity, and mostly it has none.
+        let of_store = !plain || Host::parse(host).is_ok_and(|host| is_loopback(&host));
+        if silent && of_store && self.is_due() {
+            let why = std::iter::successors(Some(trouble as &dyn StdError), |&error| error.source()).last();
+            let why = why.map(ToString::to_string).unwrap_or_default();
+            tracing::warn!("{} is not reached at {host}, asking again: {why}", self.store);
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = told.is_none_or(|told| told.elapsed() >= TOLD_EVERY);
+        if due {
+            *told = Some(Instant::now());
+        }
+        due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use object_store::client::HttpResponseBody;
 
     use super::*;
     use crate::storage::bucket::client::answered;
+    use crate::storage::destination::Place;
 
     #[derive(Debug)]
     struct Answers(u16);
@@ -60,10 +152,33 @@ mod tests {
         }
     }
 
+    fn place() -> BucketPlace {
+        let Ok(Place::Bucket(place)) = Place::parse("s3://b/lake") else {
+            panic!("no bucket")
+        };
+        place
+    }
+
+    #[test]
+    fn a_client_for_this_machine_has_the_same_timeouts() {
+        let options = ClientOptions::new()
+            .with_timeout_disabled()
+            .with_connect_timeout(Duration::from_secs(7))
+            .with_read_timeout(Duration::from_secs(376));
+        let seconds = |key| span(&options, key).map(|span| span.as_secs());
+        assert_eq!(seconds(ClientConfigKey::Timeout), None);
+        assert_eq!(seconds(ClientConfigKey::ConnectTimeout), Some(7));
+        assert_eq!(seconds(ClientConfigKey::ReadTimeout), Some(376));
+    }
+
     #[tokio::test]
     async fn what_is_final_is_not_asked_again_and_still_called_by_its_name() {
         for (status, is_final) in [(200, false), (503, false), (501, true), (507, true)] {
-            let client = Client(HttpClient::new(Answers(status)));
+            let client = Client {
+                far: HttpClient::new(Answers(status)),
+                near: HttpClient::new(Answers(200)),
+                silence: Connector::to(&place()).silence,
+            };
             let request = HttpRequest::new(object_store::client::HttpRequestBody::empty());
             let handed_on = client.call(request).await.unwrap().status();
             assert_eq!(handed_on.is_server_error(), status >= 500 && !is_final, "{status}");

@@ -29,8 +29,8 @@ const OURS: [Key; 3] = [Key::Bucket, Key::BaseUrl, Key::Client(ClientConfigKey::
 /// As for [`prove`], and Input, naming the setting; nothing of the bucket itself was asked.
 pub(in crate::storage) async fn open(place: &BucketPlace, destination: &Destination) -> Result<GoogleCloudStorage> {
     let mut builder = GoogleCloudStorageBuilder::new()
-        .with_client_options(options())
-        .with_http_connector(Connector::default())
+        .with_client_options(options(destination))
+        .with_http_connector(Connector::to(place))
         .with_bucket_name(&place.bucket);
     let of_google = destination
         .environment

@@ -75,8 +75,8 @@ fn reached(
     profile: Option<&Profile>,
 ) -> Result<(AmazonS3Builder, bool)> {
     let mut builder = AmazonS3Builder::new()
-        .with_client_options(options())
-        .with_http_connector(Connector::default())
+        .with_client_options(options(destination))
+        .with_http_connector(Connector::to(place))
         .with_bucket_name(&place.bucket);
     let of_aws = destination
         .environment

@@ -11,7 +11,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use super::client::{ANSWER, Again, KNOCK};
+use super::client::{ANSWER, Again, KNOCK, near};
 use super::gcs;
 use crate::error::{Error, Result};
 use crate::storage::Storage;
@@ -28,7 +28,7 @@ const LISTS: usize = 100;
 pub(in crate::storage) struct Uploads {
     store: Store,
     prefix: Path,
-    client: Client,
+    clients: Clients,
     patience: Duration,
 }
 
@@ -113,7 +113,7 @@ impl Uploads {
         Ok(Self {
             store: Store::S3(store),
             prefix: place.prefix.clone(),
-            client: client()?,
+            clients: Clients::new()?,
             // They are looked for beside what a run is there for, and what stays is found by the next one.
             patience: destination.patience.min(KNOCK),
         })
@@ -134,7 +134,7 @@ impl Uploads {
         Ok(Self {
             store: Store::Gcs { store, bucket },
             prefix: place.prefix.clone(),
-            client: client()?,
+            clients: Clients::new()?,
             // They are looked for beside what a run is there for, and what stays is found by the next one.
             patience: destination.patience.min(KNOCK),
         })
@@ -207,11 +207,11 @@ impl Uploads {
                 let url = store
                     .signed_url_opts(Method::GET, &Path::default(), VALID, &options)
                     .await?;
-                self.client.get(url)
+                self.clients.get(url)
             }
             Store::Gcs { store, bucket } => {
                 let credential = store.credentials().get_credential().await?;
-                let request = self.client.get(bucket.clone());
+                let request = self.clients.get(bucket.clone());
                 let request = request.query(&[("uploads", ""), ("prefix", prefix)]);
                 match credential.bearer.as_str() {
                     "" => request,
@@ -222,9 +222,30 @@ impl Uploads {
     }
 }
 
-fn client() -> Result<Client> {
-    let client = Client::builder().connect_timeout(KNOCK).timeout(ANSWER).build();
-    client.map_err(|cause| Error::internal("cannot make an HTTP client").caused_by(cause))
+/// One for stores elsewhere, one for this machine.
+struct Clients {
+    far: Client,
+    near: Client,
+}
+
+impl Clients {
+    fn new() -> Result<Self> {
+        let settings = || Client::builder().connect_timeout(KNOCK).timeout(ANSWER);
+        let made = |client: reqwest::Result<Client>| {
+            client.map_err(|cause| Error::internal("cannot make an HTTP client").caused_by(cause))
+        };
+        Ok(Self {
+            far: made(settings().build())?,
+            near: made(near(settings()))?,
+        })
+    }
+
+    fn get(&self, url: Url) -> RequestBuilder {
+        match url.scheme() {
+            "http" => self.near.get(url),
+            _ => self.far.get(url),
+        }
+    }
 }
 
 fn garbled(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {
