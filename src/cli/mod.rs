@@ -105,7 +105,7 @@ fn act(args: Args) -> Result<u8> {
         Verb::Check(flags) => wait(Box::pin(check::run(flags))),
         Verb::Demo(flags) => serve(Box::pin(demo::run(flags, args.output))),
         Verb::Catalog(flags) => wait(Box::pin(catalog::run(flags))),
-        Verb::Verify(flags) => wait(Box::pin(verify::run(flags))),
+        Verb::Verify(flags) => wait(Box::pin(verify::run(flags, args.output))),
         Verb::Rename(flags) => wait(Box::pin(rename::run(flags))),
         Verb::Sql(flags) => wait(Box::pin(sql::run(flags))),
         Verb::Sandbox(flags) => serve(Box::pin(sandbox::run(flags))),
