@@ -8,6 +8,8 @@ mod columns;
 mod config;
 mod demo;
 mod export;
+mod help;
+mod idle;
 mod lanes;
 mod listen;
 mod log_line;
