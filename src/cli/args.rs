@@ -117,17 +117,17 @@ pub struct ExportArgs {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct TuneArgs {
     /// Requests in flight at most; a stream has one at least
-    #[arg(long, value_name = "N", default_value = "12")]
+    #[arg(long, value_name = "N", default_value = "12", allow_hyphen_values = true)]
     pub concurrency: String,
     /// How much memory to use, 64MiB at least
-    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", allow_hyphen_values = true)]
     pub memory: String,
     /// Where rows are put that do not fit into memory [default: beside the lake; the system's
     /// folder for temporary files when that is a bucket]
     #[arg(long, value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
     /// Stop after this long, for example 4h or 90m, with exit code 9; the same command goes on
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub max_duration: Option<String>,
     /// Print a report of the run on stdout
     #[arg(long, value_name = "FORMAT", value_enum)]
@@ -216,7 +216,7 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub quick: bool,
     /// How much memory to use, 64MiB at least
-    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", allow_hyphen_values = true)]
     pub memory: String,
 }
 

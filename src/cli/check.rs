@@ -93,7 +93,7 @@ fn access(settings: SourceSettings) -> Result<Access> {
     })
 }
 
-/// A table, then a line for each thing that does not work.
+/// A table, then a line for each thing that does not work, and for all of which the same is said.
 fn text(report: &CheckReport) -> String {
     let mut out = String::new();
     heading(&mut out, &format!("the lake: {}", report.to));
@@ -107,18 +107,30 @@ fn text(report: &CheckReport) -> String {
     heading(&mut out, &format!("Customer.io: {url}{region}"));
     rows(&mut out, report, |subject| !of_lake(subject));
     out.push('\n');
-    for check in &report.checks {
-        if let (CheckStatus::Warning | CheckStatus::Failed | CheckStatus::Forbidden, Some(detail)) =
-            (check.status, &check.detail)
-        {
-            let _ = writeln!(out, "{}: {}: {detail}", word(check.status), check.title);
-        }
+    for (status, titles, detail) in troubles(report) {
+        let _ = writeln!(out, "{}: {}: {detail}", word(status), titles.join(", "));
     }
     for path in &report.left {
         let _ = writeln!(out, "left behind, delete it by hand: {path}");
     }
     let _ = writeln!(out, "{} (exit code {})", ending(report), report.exit_code);
     out
+}
+
+fn troubles(report: &CheckReport) -> Vec<(CheckStatus, Vec<&str>, &str)> {
+    let mut found: Vec<(CheckStatus, Vec<&str>, &str)> = Vec::new();
+    for check in &report.checks {
+        let (CheckStatus::Warning | CheckStatus::Failed | CheckStatus::Forbidden, Some(detail)) =
+            (check.status, &check.detail)
+        else {
+            continue;
+        };
+        match found.iter_mut().find(|(.., told)| told == detail) {
+            Some((_, titles, _)) => titles.push(&check.title),
+            None => found.push((check.status, vec![&check.title], detail)),
+        }
+    }
+    found
 }
 
 /// What stands over a table; where it is too long the times begin in the next line.

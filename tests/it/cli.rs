@@ -48,6 +48,9 @@ fn mistakes_on_the_command_line() {
     for flag in ["--since", "--until", "--lookback"] {
         refused(&export(&[flag, "-90d"]), 2, &[flag, "\"-90d\"", "s, m, h, d, w and y"]);
     }
+    for flag in ["--memory", "--max-duration", "--concurrency"] {
+        refused(&export(&[flag, "-1h"]), 2, &[flag, "\"-1h\""]);
+    }
     refused(&export(&["--rate", "-1"]), 2, &["--rate \"-1\" is no rate"]);
     refused(&run(&["sandbox", "--rate", "-1"]), 2, &["--rate \"-1\" is no rate"]);
     refused(&export(&["--region", "mars"]), 2, &["mars", "us", "eu"]);
@@ -94,6 +97,27 @@ fn a_flag_that_changes_nothing_is_told() {
     let table = ["--table", "activities=events"];
     assert_eq!(told("plan", &["customers"], &table), ["--table activities=events"]);
     assert!(told("plan", &["activities"], &table).is_empty());
+}
+
+#[test]
+fn what_is_told_at_the_end_reads_well() {
+    let door = Door::open(small());
+    let lake = door.lake().display().to_string();
+    let told = door.run(&["export", "--to", &lake]).stderr;
+    let odd = told
+        .lines()
+        .skip_while(|line| !line.starts_with("unknown or odd fields"));
+    let odd: Vec<&str> = odd.skip(1).take_while(|line| !line.is_empty()).collect();
+    assert!(odd.iter().any(|line| line.contains("), ")), "{told}");
+    assert!(odd.iter().all(|line| line.chars().count() <= 80), "{told}");
+    let cut = odd.iter().any(|line| line.ends_with(" more"));
+    assert_eq!(cut, odd.last() == Some(&"  `catalog --json` has the rest"), "{told}");
+    assert!(told.contains(" 1 request, "), "{told}");
+    let renamed = door.run(&["rename", "customers", "people", "--to", &lake]).stdout;
+    assert!(
+        renamed.starts_with("customers is people now: 1 partition, "),
+        "{renamed}"
+    );
 }
 
 #[test]
