@@ -27,8 +27,8 @@ pub struct AccessArgs {
 /// How fast Customer.io may be asked.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct PaceArgs {
-    /// Requests a second; 0 is unlimited
-    #[arg(long, value_name = "N", default_value = "10")]
+    /// Requests a second, 0.01 at least; 0 is unlimited
+    #[arg(long, value_name = "N", default_value = "10", allow_hyphen_values = true)]
     pub rate: String,
 }
 

@@ -7,34 +7,12 @@ use clap_complete::Shell;
 
 use super::access::{AccessArgs, PaceArgs};
 use super::config::{ConfigArgs, ConfigVerb};
+use super::help::{
+    CATALOG_HELP, CHECK_HELP, CONFIG_HELP, EXAMPLES, EXPORT_HELP, PLAN_HELP, RENAME_HELP, SCHEDULE_HELP, SQL_HELP,
+    VERIFY_HELP,
+};
 use super::place::PlaceArgs;
 use super::what::WhatArgs;
-
-const EXAMPLES: &str = "\
-Examples:
-  cio2parquet demo
-      no account needed: a simulated workspace becomes ./cio-lake
-  CIO_TOKEN=... cio2parquet export --to ./lake
-      every core stream; run it again and only what is new is read
-  cio2parquet plan --to ./lake
-      what that would ask for, and how long it would take
-  cio2parquet export transactional_message_details --to ./lake --since 2y
-      two years of deliveries; what the lake holds already is not read again
-
-Environment:
-  CIO_TOKEN      the App API key; it has no flag, for a command line is visible to everyone
-  CIO_REGION     us or eu
-  CIO_API_URL    another address of the API
-  CIO_HASH_KEY   the key of the hashes of columns.hash in a config file
-  NO_COLOR       no colour and no progress lines, on a terminal too; so does TERM=dumb
-  A store takes its keys from its own variables (AWS_..., GOOGLE_..., AZURE_...): docs/stores tells which.
-
-Exit codes:
-  0 complete · 1 unexpected · 2 settings or input · 3 key refused
-  4 forbidden (every stream) · 5 API failed · 6 storage failed
-  7 another run holds a table · 8 complete with gaps
-  9 stopped at --max-duration; the same command goes on
-  130 interrupted; what was committed is safe and the same command goes on";
 
 /// Exports a Customer.io workspace into a partitioned Parquet lake, night after night.
 #[derive(Debug, Parser)]
@@ -84,7 +62,7 @@ pub enum Verb {
     /// What export would ask for: windows, requests, minutes at the limit; sends only probes
     #[command(after_help = PLAN_HELP)]
     Plan(Box<PlanArgs>),
-    /// Whether an export would get along: key, region, the right to each stream, the lake's store
+    /// Whether an export would get along: key, region, the right to each stream, the lake's store and tables
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
     /// What can be exported; the columns of one stream with types and docs
@@ -115,20 +93,6 @@ pub enum Verb {
     Man(ManArgs),
 }
 
-const CONFIG_HELP: &str = "\
-Keys of the file; `config init` writes one that explains each, and docs/config.md says what is refused:
-  description, to, region, trigger, timezone, full_sync, prefix
-  [storage]         endpoint, region, path_style, profile
-  [columns]         exclude, hash
-  [streams.STREAM]  table, sync, since, lookback, columns.exclude, columns.hash";
-
-const EXPORT_HELP: &str = "\
-An incremental run keeps every row ever fetched and reads again what may have changed (the lookback).
-A full-table run makes the table what the API serves now; a row is only removed on proof that it is gone.
-Settings are taken from the flag, then the environment, then the config file, then the default.
-The key is an App API key (Settings > API credentials); it has no flag of its own because a key on a
-command line is visible to everyone on the machine: use CIO_TOKEN or --token-file.";
-
 /// `export`.
 #[derive(Debug, ClapArgs)]
 pub struct ExportArgs {
@@ -153,31 +117,22 @@ pub struct ExportArgs {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct TuneArgs {
     /// Requests in flight at most; a stream has one at least
-    #[arg(long, value_name = "N", default_value = "12")]
+    #[arg(long, value_name = "N", default_value = "12", allow_hyphen_values = true)]
     pub concurrency: String,
-    /// How much memory to use
-    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    /// How much memory to use, 64MiB at least
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", allow_hyphen_values = true)]
     pub memory: String,
     /// Where rows are put that do not fit into memory [default: beside the lake; the system's
     /// folder for temporary files when that is a bucket]
     #[arg(long, value_name = "DIR")]
     pub temp_dir: Option<PathBuf>,
-    /// Stop after this long with exit code 9; the same command goes on
-    #[arg(long, value_name = "SPAN")]
+    /// Stop after this long, for example 4h or 90m, with exit code 9; the same command goes on
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub max_duration: Option<String>,
     /// Print a report of the run on stdout
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub report: Option<ReportFormat>,
 }
-
-const SCHEDULE_HELP: &str = "\
-In the config file, for example: trigger = \"0 3 * * *\"
-                                 timezone = \"Europe/Berlin\"
-Each run is what export does with the same file, which is read again for each.
-A run that fails is told of and ends nothing. Runs never overlap: what a long
-run or a machine that slept has missed becomes one run, right after; so does
-what was missed while schedule was down. A signal ends it with exit code 0 while
-it waits, and during a run with that run's, once that has ended in good order.";
 
 /// `schedule`.
 #[derive(Debug, ClapArgs)]
@@ -195,12 +150,6 @@ pub struct ScheduleArgs {
     #[command(flatten)]
     pub tune: TuneArgs,
 }
-
-const PLAN_HELP: &str = "\
-Takes the flags of export that say what is read, and tells what that would cost. It claims nothing, writes
-nothing, and works beside a run. Deliveries are foretold from the API's own counts by month (a request for each
-transactional message), activities and people from what earlier runs have read; where nobody can know, it says so.
-Exit code 0 when every stream may be read, 8 for some of them, otherwise that of export.";
 
 /// `plan`.
 #[derive(Debug, ClapArgs)]
@@ -240,10 +189,6 @@ pub struct StreamsArgs {
     pub markdown: bool,
 }
 
-const CATALOG_HELP: &str = "\
-A table of the tables, then each of them: how far it is complete, a cell for each month, what could not be read,
-what was set aside, fields that drift, the last runs. Reads the manifests only, and works beside a run.";
-
 /// `catalog`.
 #[derive(Debug, ClapArgs)]
 pub struct CatalogArgs {
@@ -258,11 +203,6 @@ pub struct CatalogArgs {
     pub json: bool,
 }
 
-const VERIFY_HELP: &str = "\
-Reads only, and works beside a run: what a run under way may explain is looked
-at again, and what it has stored and not entered yet is a note. Exit code 0
-when nothing is damaged, 6 when something is, 2 for a place without tables.";
-
 /// `verify`.
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
@@ -275,14 +215,10 @@ pub struct VerifyArgs {
     /// Only hold what is there against the manifest; reads no data
     #[arg(long)]
     pub quick: bool,
-    /// How much memory to use
-    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    /// How much memory to use, 64MiB at least
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", allow_hyphen_values = true)]
     pub memory: String,
 }
-
-const RENAME_HELP: &str = "\
-Copies the table's objects, takes the old ones away, and the manifest with all marks goes with them. As long as it
-has not finished, no run writes into either table; a glob over either folder returns each row once.";
 
 /// `rename`.
 #[derive(Debug, ClapArgs)]
@@ -299,12 +235,6 @@ pub struct RenameArgs {
     pub take_over: bool,
 }
 
-const CHECK_HELP: &str = "\
-Puts small objects below _check in the lake, reads, replaces and deletes them, and asks for one row of
-each stream. Touches no table, claims nothing, and leaves nothing behind; works beside a run.
-Exit code 0 when everything works, 3 when the key is refused, 4 when it has the right to no stream,
-5 when Customer.io, 6 when the lake's store does not do what a run needs, 8 for some of the streams.";
-
 /// `check`.
 #[derive(Debug, ClapArgs)]
 pub struct CheckArgs {
@@ -317,15 +247,16 @@ pub struct CheckArgs {
     /// How Customer.io is reached.
     #[command(flatten)]
     pub access: AccessArgs,
+    /// Put before every table name, as with export
+    #[arg(long, value_name = "TEXT")]
+    pub prefix: Option<String>,
+    /// Another name for a stream's table, as with export
+    #[arg(long, value_name = "STREAM=NAME")]
+    pub table: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
-
-const SQL_HELP: &str = "\
-The tables are those of the lake's manifest. Where series are counted by day, two more views show the newest
-day of export and a row for each day. A key is never printed, only where the engine takes it from.
-For example: cio2parquet sql duckdb --to ./lake > views.sql && duckdb -init views.sql";
 
 /// `sql`.
 #[derive(Debug, ClapArgs)]
@@ -374,8 +305,8 @@ pub struct SandboxArgs {
     #[arg(long, default_value_t = 6_000)]
     pub activities: u64,
     /// Requests a second before 429; 0 is unlimited
-    #[arg(long, default_value_t = 10.0)]
-    pub rate: f64,
+    #[arg(long, value_name = "N", default_value = "10", allow_hyphen_values = true)]
+    pub rate: String,
     /// Milliseconds before an answer
     #[arg(long, default_value_t = 0)]
     pub latency: u64,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::span;
+use super::span::{self, counted};
 use crate::run::RunEvent;
 
 /// The streams of a run. One limiter lets all of their requests through.
@@ -42,15 +42,23 @@ impl Lane {
         }
     }
 
-    fn text(&self) -> String {
+    /// What matters most comes first, for a narrow terminal cuts the end off.
+    fn text(&self, left: Option<String>) -> String {
         let seconds = self.began.elapsed().as_secs_f64().max(0.001);
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = self.rows as f64 / seconds;
-        let done = match self.days {
-            Some(days) => format!(", {}/{days} days", self.done),
-            None => String::new(),
-        };
-        format!("{} rows, {rate:.0}/s, {} requests{done}", self.rows, self.requests)
+        let days = self.days.map(|days| format!("{}/{days} days", self.done));
+        let left = left.map(|left| format!("{left} left"));
+        let rows = counted(self.rows, "row");
+        let requests = counted(self.requests, "request");
+        let parts = [
+            days,
+            left,
+            Some(rows),
+            Some(requests),
+            Some(format!("{rate:.0} rows/s")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -85,13 +93,12 @@ impl Lanes {
 
     /// What `stream` has done, as far as it has begun.
     pub fn done(&self, stream: &str) -> Option<String> {
-        self.lanes.get(stream).map(Lane::text)
+        self.lanes.get(stream).map(|lane| lane.text(None))
     }
 
     /// The same, and how long the whole run still takes.
     pub fn text(&self, stream: &str) -> Option<String> {
-        let left = self.left().map_or(String::new(), |left| format!(", {left} left"));
-        self.done(stream).map(|done| done + &left)
+        self.lanes.get(stream).map(|lane| lane.text(self.left()))
     }
 
     /// Whether `stream` covers days, so that each part is worth a line.
@@ -174,8 +181,21 @@ mod tests {
         page(&mut lanes, "b", 1850);
         assert_eq!(lanes.left().unwrap(), "about 10 s");
         let text = lanes.text("a").unwrap();
+        assert!(text.starts_with("about 10 s left, 10 rows, 100 requests, "), "{text}");
+    }
+
+    /// The widest line that a terminal of eighty columns is to show: behind the name it has 47 of them.
+    #[test]
+    fn days_and_time_left_come_before_what_may_be_cut() {
+        let mut lanes = Lanes::new(10.0);
+        let (stream, days) = ("a".to_owned(), Some(3650));
+        lanes.hear(&RunEvent::Started { stream, days });
+        expected(&mut lanes, "a", 900_000);
+        started(&mut lanes, "b");
+        let text = lanes.text("a").unwrap();
+        let end = text.find(" left").unwrap() + " left".len();
         assert!(
-            text.starts_with("10 rows, ") && text.ends_with(" 100 requests, about 10 s left"),
+            text.starts_with("0/3650 days, at least 25 h 0 min left, ") && end <= 47,
             "{text}"
         );
     }
@@ -186,7 +206,7 @@ mod tests {
         started(&mut lanes, "a");
         expected(&mut lanes, "a", 1000);
         assert_eq!(lanes.left(), None);
-        assert!(lanes.text("a").unwrap().ends_with(" 0 requests"));
+        assert!(lanes.text("a").unwrap().starts_with("0 rows, 0 requests, "));
         assert_eq!(lanes.text("b"), None);
     }
 

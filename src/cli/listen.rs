@@ -19,15 +19,23 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 pub struct Listening {
     /// Hears the run.
     pub hear: Listener,
-    bars: Option<MultiProgress>,
+    drawn: Option<Drawn>,
+}
+
+/// The progress lines on a terminal.
+struct Drawn {
+    all: MultiProgress,
+    bars: Vec<ProgressBar>,
 }
 
 impl Listening {
     /// Takes the progress lines off the terminal.
     pub fn end(self) {
-        if let Some(bars) = self.bars {
+        if let Some(Drawn { all, bars }) = self.drawn {
+            // One that has not ended is drawn again by its tick, whoever still holds it.
+            bars.iter().for_each(ProgressBar::finish_and_clear);
             // A terminal that is gone needs no clearing.
-            let _ = bars.clear();
+            let _ = all.clear();
         }
     }
 }
@@ -54,7 +62,7 @@ pub fn listener(settings: &RunSettings, rate: f64, output: Output) -> Listening 
 }
 
 fn plain(hear: Listener) -> Listening {
-    Listening { hear, bars: None }
+    Listening { hear, drawn: None }
 }
 
 /// The line about `event`, where it is worth one.
@@ -128,13 +136,20 @@ fn bars(settings: &RunSettings, rate: f64) -> Listening {
         })
         .collect();
     let lanes = Mutex::new(Lanes::new(rate));
-    let above = bars.clone();
+    let drawn = Drawn {
+        all: bars.clone(),
+        bars: streams.values().cloned().collect(),
+    };
+    let above = bars;
     let hear: Listener = Arc::new(move |event| {
         let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.hear(&event);
         draw(&lanes, &streams, &above, &event);
     });
-    Listening { hear, bars: Some(bars) }
+    Listening {
+        hear,
+        drawn: Some(drawn),
+    }
 }
 
 fn draw(lanes: &Lanes, bars: &BTreeMap<String, ProgressBar>, above: &MultiProgress, event: &RunEvent) {

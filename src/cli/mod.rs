@@ -8,6 +8,8 @@ mod columns;
 mod config;
 mod demo;
 mod export;
+mod help;
+mod idle;
 mod lanes;
 mod listen;
 mod log_line;
@@ -106,7 +108,7 @@ fn act(args: Args) -> Result<u8> {
         Verb::Check(flags) => wait(Box::pin(check::run(flags))),
         Verb::Demo(flags) => serve(Box::pin(until_signal(demo::run(flags, args.output)))),
         Verb::Catalog(flags) => wait(Box::pin(until_signal(catalog::run(flags)))),
-        Verb::Verify(flags) => wait(Box::pin(until_signal(verify::run(flags)))),
+        Verb::Verify(flags) => wait(Box::pin(until_signal(verify::run(flags, args.output)))),
         Verb::Rename(flags) => wait(Box::pin(until_signal(rename::run(flags)))),
         Verb::Sql(flags) => wait(Box::pin(until_signal(sql::run(flags)))),
         Verb::Sandbox(flags) => serve(Box::pin(sandbox::run(flags))),

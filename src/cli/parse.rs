@@ -8,6 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Result};
 
+/// What a span can be counted in.
+const UNITS: &str = "the units are s, m, h, d, w and y";
+
+/// The slowest that is no mistake: a request in a hundred seconds.
+const SLOWEST: f64 = 0.01;
+
 /// A date (midnight UTC), an RFC 3339 instant, or a span back from `now`.
 ///
 /// # Errors
@@ -25,7 +31,7 @@ pub fn instant(flag: &str, text: &str, now: Timestamp) -> Result<Timestamp> {
     let back = seconds(text).and_then(|seconds| now.checked_sub(SignedDuration::from_secs(seconds)).ok());
     back.ok_or_else(|| {
         Error::input(format!(
-            "{flag} {text:?} is no time; write a date (2026-01-31), an instant (2026-01-31T08:00:00Z) or how long ago (90d)"
+            "{flag} {text:?} is no time; write a date (2026-01-31), an instant (2026-01-31T08:00:00Z) or how long ago (90d; {UNITS})"
         ))
     })
 }
@@ -39,7 +45,7 @@ pub fn span(flag: &str, text: &str) -> Result<Duration> {
     let span = span.map(Duration::from_secs);
     span.ok_or_else(|| {
         Error::input(format!(
-            "{flag} {text:?} is no span of time; write for example 30d, 4h, 90m or 45s"
+            "{flag} {text:?} is no span of time; write for example 30d, 4h, 90m or 45s ({UNITS})"
         ))
     })
 }
@@ -90,17 +96,20 @@ pub fn size(flag: &str, text: &str, least: u64) -> Result<u64> {
     }
 }
 
-/// A rate in requests a second, zero or more.
+/// A rate in requests a second, zero or no less than [`SLOWEST`].
 ///
 /// # Errors
 /// Input, naming `flag`.
 pub fn rate(flag: &str, text: &str) -> Result<f64> {
-    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0);
-    rate.ok_or_else(|| {
-        Error::input(format!(
+    match text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0) {
+        Some(rate) if rate > 0.0 && rate < SLOWEST => Err(Error::input(format!(
+            "{flag} {text} is too slow to come to an end; give {SLOWEST} requests a second at least, or 0 for unlimited"
+        ))),
+        Some(rate) => Ok(rate),
+        None => Err(Error::input(format!(
             "{flag} {text:?} is no rate; write requests a second, 0 for unlimited"
-        ))
-    })
+        ))),
+    }
 }
 
 /// A whole number between `least` and `most`.

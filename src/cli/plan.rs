@@ -11,7 +11,7 @@ use super::catalog::size;
 use super::out;
 use super::settings::Environment;
 use super::signals::on_signal;
-use super::span::{long, short};
+use super::span::{counted, long, short};
 use super::timing::{self, Due};
 use super::what::What;
 use super::wrap::wrap;
@@ -166,11 +166,6 @@ fn covered(stream: &StreamForecast) -> String {
         [] => "covered: nothing yet".to_owned(),
         covered => format!("covered: {}{unread}", covered.join(", ")),
     }
-}
-
-fn counted(count: u64, word: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {word}{plural}")
 }
 
 fn total(report: &ForecastReport) -> String {

@@ -2,6 +2,7 @@
 
 use super::args::RenameArgs;
 use super::settings::{Environment, LEASE};
+use super::span::counted;
 use super::{logging, out};
 use crate::error::{Error, Result};
 use crate::manifest::ClaimOptions;
@@ -16,6 +17,11 @@ pub async fn run(args: RenameArgs) -> Result<u8> {
     let (from, to) = (&args.table, &args.name);
     for name in [from, to] {
         layout::validate_table_name(name)?;
+    }
+    if from == to {
+        return Err(Error::input(format!(
+            "{from} is the table's name already; give another one"
+        )));
     }
     if from.eq_ignore_ascii_case(to) {
         return Err(Error::input(format!(
@@ -35,10 +41,13 @@ pub async fn run(args: RenameArgs) -> Result<u8> {
     let storage = args.place.open().await?;
     let renamed = rename(&storage, from, to, &settings).await?;
     out::print(&format!(
-        "{from} is {to} now: {} partitions, {} rows\n\
+        "{from} is {to} now: {}, {}\n\
          export it under this name from now on: `table` of [streams.{}] in a config file, or --table {}=NAME,\n\
          where NAME is what comes after the prefix\n",
-        renamed.partitions, renamed.rows, renamed.stream, renamed.stream
+        counted(renamed.partitions as u64, "partition"),
+        counted(renamed.rows, "row"),
+        renamed.stream,
+        renamed.stream
     ))?;
     Ok(0)
 }

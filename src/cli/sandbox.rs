@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use jiff::Timestamp;
 
 use super::args::SandboxArgs;
-use super::out;
 use super::signals::signal;
+use super::{out, parse};
 use crate::error::{Error, Result};
 use crate::sandbox::{Behaviour, Sandbox, Workspace};
 
@@ -31,13 +31,7 @@ pub async fn run(args: SandboxArgs) -> Result<u8> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let mut sandbox = Sandbox::start(workspace, behaviour(&args)?, address)
         .await
-        .map_err(|e| {
-            Error::input(format!(
-                "cannot serve on 127.0.0.1:{}; choose another --port",
-                args.port
-            ))
-            .caused_by(e)
-        })?;
+        .map_err(|e| Error::input(format!("--port {} cannot be had", args.port)).caused_by(e))?;
     out::line(&format!("export CIO_API_URL={}", sandbox.url()))?;
     out::line(&format!("export CIO_TOKEN={}", sandbox.token()))?;
     out::tell(&format!(
@@ -51,7 +45,7 @@ pub async fn run(args: SandboxArgs) -> Result<u8> {
 
 fn behaviour(args: &SandboxArgs) -> Result<Behaviour> {
     let base = Behaviour {
-        rate: args.rate,
+        rate: parse::rate("--rate", &args.rate)?,
         latency_ms: args.latency,
         jitter_ms: args.jitter,
         ..Behaviour::default()

@@ -1,4 +1,4 @@
-//! How long something takes, as people read it.
+//! How long something takes, and how many there are, as people read it.
 
 /// In seven characters, for a column.
 pub fn short(seconds: f64) -> String {
@@ -17,6 +17,12 @@ pub fn long(seconds: f64) -> String {
         (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
         (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
+}
+
+/// `1 row`, `2 rows`.
+pub fn counted(count: u64, word: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{plural}")
 }
 
 /// In words that do not change with every second: tens of seconds, then minutes.

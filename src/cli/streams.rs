@@ -1,14 +1,19 @@
 //! `streams`: what can be exported, for the terminal, as JSON and as the page `docs/streams.md`.
 
 use std::fmt::Write;
+use std::io::IsTerminal;
 
 use super::args::StreamsArgs;
 use super::out;
+use super::wrap::wrap;
 use crate::error::{Error, Result};
 use crate::stream::{Catalog, Column, ColumnType, Method, Partition, Shape, Stream};
 
 /// When a stream that is not core is exported.
 const WHEN_NAMED: &str = "only when named, on the command line or under [streams] of the config file";
+
+/// Where what is carried over begins at the latest: beside a long name there is no room for words.
+const HANGING: usize = 40;
 
 /// Prints what was asked for.
 ///
@@ -45,7 +50,14 @@ fn line(stream: &Stream) -> String {
 }
 
 fn columns(stream: &Stream) -> String {
-    let mut out = format!("{}\n{}\n\n", stream.stream, stream.doc);
+    let drawn = std::io::stdout().is_terminal();
+    let mut out = format!("{}\n", stream.stream);
+    if drawn {
+        wrap(&mut out, "", "", &stream.doc);
+    } else {
+        let _ = writeln!(out, "{}", stream.doc);
+    }
+    out.push('\n');
     if !stream.core {
         let _ = writeln!(out, "exported   {WHEN_NAMED}");
     }
@@ -57,7 +69,12 @@ fn columns(stream: &Stream) -> String {
     flatten(&stream.columns, "", &mut rows);
     let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     for (name, kind, doc) in rows {
-        let _ = writeln!(out, "{name:<width$}  {kind:<19}  {doc}");
+        let first = format!("{name:<width$}  {kind:<19}  ");
+        if drawn {
+            wrap(&mut out, &first, &" ".repeat(first.len().min(HANGING)), doc);
+        } else {
+            let _ = writeln!(out, "{first}{doc}");
+        }
     }
     out
 }

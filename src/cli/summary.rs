@@ -67,12 +67,14 @@ fn drift(out: &mut String, streams: &[StreamReport]) {
         return;
     }
     let _ = writeln!(out, "\nunknown or odd fields, kept in _extra:");
+    let mut cut = false;
     for stream in drifted {
-        let mut line = format!("  {:<30}", stream.stream);
+        let mut line = format!("  {:<30} ", stream.stream);
         let mut left = stream.drift.len();
         for field in &stream.drift {
-            let text = format!(" {} ({})", field.path, field.count);
-            if line.len() + text.len() > WIDTH - " and 99 more".len() {
+            let between = if line.ends_with(' ') { "" } else { ", " };
+            let text = format!("{between}{} ({})", field.path, field.count);
+            if line.chars().count() + text.chars().count() > WIDTH - " and 99 more".len() {
                 break;
             }
             line.push_str(&text);
@@ -84,6 +86,10 @@ fn drift(out: &mut String, streams: &[StreamReport]) {
             String::new()
         };
         let _ = writeln!(out, "{line}{more}");
+        cut |= left > 0;
+    }
+    if cut {
+        let _ = writeln!(out, "  `catalog --json` has the rest");
     }
 }
 
@@ -94,7 +100,7 @@ pub fn ending(exit_code: u8) -> &'static str {
         2 => "the settings cannot be used",
         3 => "the key was refused",
         4 => "the key has no right to any of these streams",
-        5 => "Customer.io could not be read",
+        5 => "Customer.io could not be read; the same command goes on",
         6 => "the lake could not be read or written",
         7 => "another run holds a table",
         8 => "complete with gaps: what is named above could not be had",

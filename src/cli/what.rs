@@ -10,7 +10,7 @@ use super::access::{AccessArgs, PaceArgs};
 use super::columns::Rules;
 use super::config::{Config, ConfigArgs, StreamConfig};
 use super::settings::Environment;
-use super::{parse, place, timing};
+use super::{idle, out, parse, place, timing};
 use crate::error::{Error, Result};
 use crate::manifest::SyncMode;
 use crate::plan::{Ask, Trigger};
@@ -31,17 +31,17 @@ pub struct WhatArgs {
     /// How Customer.io is reached.
     #[command(flatten)]
     pub access: AccessArgs,
-    /// The beginning: a date, an instant, or how long ago (90d, 2y); rounded down to a UTC day
-    #[arg(long, value_name = "WHEN")]
+    /// The beginning: a date, an instant, or how long ago (90d, 2y; the units are s, m, h, d, w, y); rounded down to a UTC day
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub since: Option<String>,
-    /// The end, not included; rounded up to a UTC day
-    #[arg(long, value_name = "WHEN")]
+    /// The end, not included, written like --since; rounded up to a UTC day
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub until: Option<String>,
-    /// Upsert what is new, or make the table what the API serves now [default: incremental]
+    /// `incremental` upserts what is new, `full-table` makes the table what the API serves now [default: incremental]
     #[arg(long, value_name = "MODE")]
     pub sync: Option<String>,
-    /// How far before the mark rows are read again [default: 7d activities, 30d details]
-    #[arg(long, value_name = "SPAN")]
+    /// How far before the mark rows are read again, in units as with --since [default: 7d activities, 30d details]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub lookback: Option<String>,
     /// How fast Customer.io may be asked.
     #[command(flatten)]
@@ -90,11 +90,15 @@ impl What {
             .map_or(Ok(clock), |text| parse::instant("--now", text, clock))?;
         // A range that is named for this one run cannot stand for that of the export.
         let decided = args.sync.is_some() || args.since.is_some() || args.until.is_some();
+        let jobs = jobs(args, &config, environment, now)?;
+        for notice in idle::notices(args, &jobs) {
+            out::tell(&format!("{notice}\n"));
+        }
         Ok(Self {
             full_sync: timing::full_sync(&config)?.filter(|_| !decided),
             destination: place::destination(args.to.as_deref(), &config)?,
             source: args.access.source(&config, environment, args.pace.rate()?)?,
-            jobs: jobs(args, &config, environment, now)?,
+            jobs,
             now,
             config,
         })

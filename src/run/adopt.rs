@@ -32,6 +32,41 @@ pub struct Settled {
     pub notices: Vec<String>,
     /// One sentence for everything that is lost.
     pub gaps: Vec<String>,
+    adopted: Vec<Adopted>,
+}
+
+/// A partition that was entered, and will be asked for again.
+#[derive(Debug)]
+struct Adopted {
+    place: String,
+    day: Option<Date>,
+    rows: u64,
+}
+
+impl Settled {
+    /// Many adopted partitions, as a killed run leaves them, in one sentence.
+    fn tell_adopted(&mut self) {
+        let adopted = std::mem::take(&mut self.adopted);
+        if let [Adopted { place, rows, .. }] = &adopted[..] {
+            self.notices.push(format!("adopted {place} with {rows} rows"));
+        }
+        if adopted.len() < 2 {
+            return;
+        }
+        for Adopted { place, rows, .. } in &adopted {
+            tracing::debug!("adopted {place} with {rows} rows");
+        }
+        let rows: u64 = adopted.iter().map(|one| one.rows).sum();
+        let days = adopted.iter().filter_map(|one| one.day);
+        let days = match (days.clone().min(), days.max()) {
+            (Some(first), Some(last)) => format!(" of {first} to {last}"),
+            _ => String::new(),
+        };
+        let count = adopted.len();
+        self.notices.push(format!(
+            "adopted {count} partitions{days} with {rows} rows, which were not as the manifest says"
+        ));
+    }
 }
 
 /// Finishes what earlier runs left: removals that are listed, and partitions that no version describes.
@@ -56,6 +91,7 @@ pub async fn settle(table: &Arc<Table>) -> Result<Settled> {
     for difference in compare(&listing, &table.job.table, &state) {
         corrections.extend(judge(table, difference, &mut settled).await?);
     }
+    settled.tell_adopted();
     if !corrections.is_empty() {
         let job = &table.job;
         table
@@ -119,12 +155,12 @@ async fn judge(table: &Arc<Table>, difference: Difference, settled: &mut Settled
             };
             pass(Step::PartitionAdopted);
             let differs = entry.as_ref().is_none_or(|entry| entry.sha256 != file.sha256);
-            let adopted = format!("adopted {place} with {} rows", file.rows);
-            match begins_after(&table.job, layout::partition_date(&path)) {
+            let (day, rows) = (layout::partition_date(&path), file.rows);
+            match begins_after(&table.job, day) {
                 Some(since) if differs && entry.is_some() => settled.gaps.push(format!(
-                    "{adopted}, another than the manifest names, and runs ask for nothing before {since}; give its day to --since once"
+                    "adopted {place} with {rows} rows, another than the manifest names, and runs ask for nothing before {since}; give its day to --since once"
                 )),
-                _ if differs => settled.notices.push(adopted),
+                _ if differs => settled.adopted.push(Adopted { place, day, rows }),
                 _ => {}
             }
             let lacks = entry.is_some_and(|entry| entry.rows > file.rows);

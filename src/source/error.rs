@@ -96,7 +96,7 @@ impl Place {
         let said = said(status, reason);
         match status {
             StatusCode::UNAUTHORIZED => FetchError::Key(format!(
-                "Customer.io refused the key at {base} ({said}); check CIO_TOKEN, and CIO_REGION when the workspace is in the EU"
+                "Customer.io refused the key at {base} ({said}); check it (CIO_TOKEN, or the file of --token-file), and that its workspace is at this address (--region, or --api-url)"
             )),
             StatusCode::FORBIDDEN => FetchError::Forbidden(format!(
                 "the key has no right to {request} at {base} ({said}); give the App API key the scope for it, or leave the stream out"
@@ -133,10 +133,15 @@ impl Place {
         let wait = last
             .wait
             .map(|wait| format!(", which asks to be left alone for {} s", wait.as_secs()));
-        let (last, wait) = (&last.text, wait.unwrap_or_default());
+        let (last_text, wait) = (&last.text, wait.unwrap_or_default());
+        let remedy = if last.is_unreached() {
+            "look at the network, and at --api-url or CIO_API_URL where one is given"
+        } else {
+            "give the same command again later"
+        };
         let (tries, seconds) = (patience.tries(), patience.limit().as_secs_f64());
         Error::api(format!(
-            "no usable answer to {request} from {base} in {seconds:.0} s and {tries} tries, the last one: {last}{wait}; run the same command again, it goes on from here"
+            "no usable answer to {request} from {base} in {seconds:.0} s and {tries} tries, the last one: {last_text}{wait}; {remedy}"
         ))
     }
 
@@ -177,7 +182,7 @@ mod tests {
     fn a_refused_key_names_the_host_and_the_remedy() {
         assert_eq!(
             error(401, None).to_string(),
-            "Customer.io refused the key at https://api.customer.io (401); check CIO_TOKEN, and CIO_REGION when the workspace is in the EU"
+            "Customer.io refused the key at https://api.customer.io (401); check it (CIO_TOKEN, or the file of --token-file), and that its workspace is at this address (--region, or --api-url)"
         );
     }
 

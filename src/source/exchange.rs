@@ -17,6 +17,7 @@ use super::retry::retry_after;
 use super::{FetchError, Request};
 use crate::stream::Method;
 
+const UNREACHED: &str = "cannot connect";
 const DAMAGED: &str = "the body broke off or is damaged";
 
 /// What an attempt came to.
@@ -52,10 +53,15 @@ impl Trouble {
         }
     }
 
+    /// Whether nobody was there to answer.
+    pub(super) fn is_unreached(&self) -> bool {
+        self.text == UNREACHED
+    }
+
     fn network(error: reqwest::Error) -> Self {
         let text = match &error {
             e if e.is_timeout() => "timed out",
-            e if e.is_connect() => "cannot connect",
+            e if e.is_connect() => UNREACHED,
             e if e.is_body() || e.is_decode() => DAMAGED,
             _ => "the connection broke",
         };

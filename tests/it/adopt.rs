@@ -157,6 +157,20 @@ fn a_partition_without_an_entry_is_adopted() {
 }
 
 #[test]
+fn many_adopted_partitions_are_told_in_one_line() {
+    let door = Door::open(workspace());
+    door.export(&[DETAILS]).expect(0);
+    let partitions = door.data().len();
+    for (more, lines) in [(&[][..], 1), (&["-v"], 1 + partitions)] {
+        fs::remove_dir_all(door.lake().join("_manifest").join(DETAILS)).unwrap();
+        let ran = door.export(&[&[DETAILS], more].concat());
+        ran.expect(0);
+        told(&ran, &format!("adopted {partitions} partitions of 20"));
+        assert_eq!(ran.stderr.matches("adopted ").count(), lines, "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_day_of_another_lake_is_adopted_and_asked_for() {
     let other = Door::open(Workspace { seed: 2, ..workspace() });
     other.export(&["activities"]).expect(0);

@@ -13,7 +13,7 @@ use cio2parquet::stream::Catalog;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::support::{Door, Ran, STREAMS, binary, interrupt, small, stall};
+use crate::support::{Door, Ran, STREAMS, binary, interrupt, kill, small, stall, wait_until};
 
 fn check(door: &Door, more: &[&str]) -> Ran {
     let lake = door.lake().display().to_string();
@@ -72,7 +72,7 @@ fn a_folder_and_a_key_that_are_good() {
         "clock",
         "delete",
     ];
-    assert_eq!(names, [&storage[..], &["key", "region"], &STREAMS].concat());
+    assert_eq!(names, [&storage[..], &["key", "region"], &STREAMS, &STREAMS].concat());
     assert!(names.iter().all(|name| status(&report, name) == "ok"), "{report:#}");
     assert!(of(&report, "activities")["ms"].is_u64());
     assert_eq!(
@@ -185,8 +185,12 @@ fn an_api_that_fails_is_told_after_a_moment() {
         Ran::from(command.output().unwrap())
     };
     let report = impatient("http://127.0.0.1:9").expect(5);
-    assert_eq!(status(&report, "key"), "skipped");
+    for name in ["key", "region"] {
+        assert_eq!(status(&report, name), "skipped", "nobody answered");
+    }
     assert_eq!(status(&report, "activities"), "failed");
+    let told = detail(&report, "activities");
+    assert!(told.contains("--api-url") && !told.contains("goes on"), "{told}");
     assert_eq!(status(&report, "delete"), "ok");
 
     let (code, retry_after) = (503, None);
@@ -246,6 +250,7 @@ fn a_key_of_the_other_region_is_told() {
         owner: Owner::current(),
         destination: Destination::new(here.lake().to_str().unwrap()),
         streams: Catalog::load().unwrap().streams().to_vec(),
+        tables: Vec::new(),
         clock: Timestamp::now,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -284,4 +289,126 @@ fn mistakes_in_the_settings_are_exit_2() {
     }
     let ran: Ran = binary().args(["check", "--to", "x"]).output().unwrap().into();
     assert!(ran.code == 2 && ran.stderr.contains("CIO_TOKEN"), "{}", ran.stderr);
+}
+
+/// What stands in the lake that `export` and `plan` refuse; the code that all three end with, and what is said.
+fn all_refuse(door: &Door, table: &str, code: i32, part: &str, more: &[&str]) {
+    let lake = door.lake().display().to_string();
+    let before = door.data();
+    for verb in ["export", "plan"] {
+        let ran = door.run(&[&[verb, "--to", &lake][..], more].concat());
+        assert_eq!(ran.code, code, "{verb}: {}", ran.stderr);
+        assert!(ran.stderr.contains(part), "{verb}: {}", ran.stderr);
+    }
+    let report = json(door, code, more);
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks
+        .iter()
+        .find(|check| check["subject"] == "table" && check["name"] == table)
+        .unwrap();
+    assert_eq!(check["status"], "failed");
+    assert!(check["detail"].as_str().unwrap().contains(part), "{check:#}");
+    let told = check_text(door, code, more);
+    assert!(
+        told.contains(&format!("failed: table {table}: ")) && !told.contains("an export works"),
+        "{told}"
+    );
+    assert_eq!(door.data(), before);
+}
+
+fn check_text(door: &Door, code: i32, more: &[&str]) -> String {
+    let ran = check(door, more);
+    assert_eq!(ran.code, code, "{}", ran.stderr);
+    ran.stdout
+}
+
+/// The newest version of the table's manifest, as a file.
+fn newest(door: &Door, table: &str) -> std::path::PathBuf {
+    let versions = fs::read_dir(door.lake().join("_manifest").join(table)).unwrap();
+    versions.map(|entry| entry.unwrap().path()).max().unwrap()
+}
+
+#[test]
+fn a_manifest_that_ends_an_export_is_told() {
+    let door = Door::open(small());
+    door.export(&["customers"]).expect(0);
+    let version = newest(&door, "customers");
+    let good = fs::read_to_string(&version).unwrap();
+    fs::write(&version, good.replacen("\"format\": 2", "\"format\": 99", 1)).unwrap();
+    all_refuse(&door, "customers", 6, "has format 99", &["customers"]);
+    fs::write(&version, &good[..good.len() / 2]).unwrap();
+    all_refuse(&door, "customers", 6, "is damaged, move it away", &["customers"]);
+    let told = check_text(&door, 6, &[]);
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("failed: ")).collect();
+    // No stream can begin a table, for that one may be its own under another name; that is said once.
+    assert!(
+        lines.len() == 1 && lines[0].contains("table activities, table customers, "),
+        "{told}"
+    );
+    fs::write(&version, good).unwrap();
+    assert!(check_text(&door, 0, &["customers"]).contains("  table customers "));
+}
+
+#[test]
+fn a_table_of_another_stream_is_told() {
+    let door = Door::open(small());
+    door.export(&["customers"]).expect(0);
+    let more = ["activities", "--table", "activities=customers"];
+    all_refuse(
+        &door,
+        "customers",
+        2,
+        "table customers holds the stream customers",
+        &more,
+    );
+    let report = json(&door, 2, &["customers", "--table", "customers=people"]);
+    assert!(detail(&report, "people").contains("cio2parquet rename"), "{report:#}");
+    json(
+        &door,
+        0,
+        &["customers", "--table", "customers=people", "--prefix", "x_"],
+    );
+}
+
+#[test]
+fn columns_that_cannot_be_hashed_are_told_as_a_plan_tells_them() {
+    let door = Door::open(small());
+    let config = door.lake().with_file_name("c.toml");
+    fs::write(&config, "[columns]\nhash = [\"recipient\"]\n").unwrap();
+    let config = config.to_str().unwrap();
+    let lake = door.lake().display().to_string();
+    for verb in ["plan", "check"] {
+        let ran = door.run(&[verb, "--to", &lake, "--config", config]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{verb}");
+        assert!(ran.stderr.contains("CIO_HASH_KEY"), "{verb}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_table_that_another_run_holds_is_a_warning() {
+    let door = Door::open(small());
+    stall_pages(&door);
+    let child = door
+        .exporting_eagerly(&door.lake(), &["activities"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let folder = door.lake().join("_manifest/activities");
+    wait_until("the table is claimed", || {
+        fs::read_dir(&folder).is_ok_and(|versions| versions.count() > 0)
+    });
+    door.fail([]);
+    let report = json(&door, 0, &["activities"]);
+    let checks = report["checks"].as_array().unwrap();
+    let held = checks.iter().find(|check| check["subject"] == "table").unwrap();
+    assert_eq!(held["status"], "warning", "{report:#}");
+    assert!(held["detail"].as_str().unwrap().contains("is held by run"), "{held}");
+    kill(child);
+    json(&door, 0, &["activities"]);
+}
+
+/// A run gets its right to read, its claim, and then half a page.
+fn stall_pages(door: &Door) {
+    door.fail([FaultRule::at(Endpoint::Activities, 2..1000, Fault::Stall { ms: None })]);
 }

@@ -40,6 +40,19 @@ fn mistakes_on_the_command_line() {
     refused(&export(&["--sync", "full"]), 2, &["full", "full-table"]);
     refused(&export(&["--memory", "1MiB"]), 2, &["--memory", "64MiB"]);
     refused(&export(&["--rate", "fast"]), 2, &["--rate", "fast"]);
+    refused(
+        &export(&["--rate", "0.001"]),
+        2,
+        &["--rate 0.001", "0.01 requests a second"],
+    );
+    for flag in ["--since", "--until", "--lookback"] {
+        refused(&export(&[flag, "-90d"]), 2, &[flag, "\"-90d\"", "s, m, h, d, w and y"]);
+    }
+    for flag in ["--memory", "--max-duration", "--concurrency"] {
+        refused(&export(&[flag, "-1h"]), 2, &[flag, "\"-1h\""]);
+    }
+    refused(&export(&["--rate", "-1"]), 2, &["--rate \"-1\" is no rate"]);
+    refused(&run(&["sandbox", "--rate", "-1"]), 2, &["--rate \"-1\" is no rate"]);
     refused(&export(&["--region", "mars"]), 2, &["mars", "us", "eu"]);
     refused(
         &export(&["--api-url", "http://example.com"]),
@@ -59,6 +72,61 @@ fn mistakes_on_the_command_line() {
     refused(&run(&["export"]), 2, &["--to"]);
     refused(&run(&["export", "--to", "ftp://x/y"]), 2, &["ftp"]);
     assert!(!folder.path().join("lake").exists(), "a mistake touched the lake");
+}
+
+#[test]
+fn a_flag_that_changes_nothing_is_told() {
+    let door = Door::open(small());
+    let lake = door.lake().display().to_string();
+    let told = |verb: &str, streams: &[&str], flags: &[&str]| {
+        let ran = door.run(&[&[verb, "--to", &lake][..], streams, flags].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let lines = ran
+            .stderr
+            .lines()
+            .filter_map(|line| line.split_once(" changes nothing: "));
+        lines.map(|(flag, _)| flag.to_owned()).collect::<Vec<_>>()
+    };
+    let flags = ["--since", "9d", "--until", "2d", "--lookback", "1d"];
+    let dates = ["--since", "--until", "--lookback"];
+    for verb in ["plan", "export"] {
+        assert_eq!(told(verb, &["customers"], &flags), dates);
+    }
+    assert_eq!(told("plan", &["activities", "customers"], &flags), ["--until"]);
+    assert!(told("plan", &[], &flags).is_empty());
+    let table = ["--table", "activities=events"];
+    assert_eq!(told("plan", &["customers"], &table), ["--table activities=events"]);
+    assert!(told("plan", &["activities"], &table).is_empty());
+}
+
+#[test]
+fn what_is_told_at_the_end_reads_well() {
+    let door = Door::open(small());
+    let lake = door.lake().display().to_string();
+    let told = door.run(&["export", "--to", &lake]).stderr;
+    let odd = told
+        .lines()
+        .skip_while(|line| !line.starts_with("unknown or odd fields"));
+    let odd: Vec<&str> = odd.skip(1).take_while(|line| !line.is_empty()).collect();
+    assert!(odd.iter().any(|line| line.contains("), ")), "{told}");
+    assert!(odd.iter().all(|line| line.chars().count() <= 80), "{told}");
+    let cut = odd.iter().any(|line| line.ends_with(" more"));
+    assert_eq!(cut, odd.last() == Some(&"  `catalog --json` has the rest"), "{told}");
+    assert!(told.contains(" 1 request, "), "{told}");
+    let renamed = door.run(&["rename", "customers", "people", "--to", &lake]).stdout;
+    assert!(
+        renamed.starts_with("customers is people now: 1 partition, "),
+        "{renamed}"
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_one_remedy() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ran = run(&["sandbox", "--port", &port]);
+    refused(&ran, 2, &[&port, "choose another"]);
+    assert_eq!(ran.stderr.matches("another").count(), 1, "{}", ran.stderr);
 }
 
 #[test]

@@ -262,6 +262,11 @@ fn mistakes_that_stand_alone_have_their_place_too() {
     let long = |length: usize| "x".repeat(length);
     for (text, place, part) in [
         ("to = \n", "1:6: ", "expected"),
+        ("to = ./lake\n", "1:6: ", "put text in quotes"),
+        ("prefix = cio_\n", "1:10: ", "put text in quotes"),
+        ("rate = 5\n", "1:1: ", "this is a flag, --rate"),
+        ("memory = \"1GiB\"\n", "1:1: ", "this is a flag, --memory"),
+        ("api_url = \"https://x\"\n", "1:1: ", "this is the variable CIO_API_URL"),
         ("\n\n  = 1\n", "3:3: ", "key"),
         ("to = \"a\"\nto = \"b\"\n", "2:1: ", "duplicate key"),
         ("to = \"a\n", "1:8: ", ""),

@@ -166,6 +166,21 @@ fn commands() -> Vec<Vec<String>> {
     found
 }
 
+#[test]
+fn help_keeps_to_a_terminal_of_eighty_columns() {
+    for command in commands() {
+        let ran = binary()
+            .args(&command)
+            .arg("--help")
+            .env("COLUMNS", "80")
+            .output()
+            .unwrap();
+        let help = String::from_utf8(ran.stdout).unwrap();
+        let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{command:?}: {wide:#?}");
+    }
+}
+
 /// The long flags in a command's help.
 pub fn flags(help: &str) -> BTreeSet<String> {
     let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));

@@ -107,7 +107,10 @@ fn metrics_keep_older_days_when_a_row_of_today_was_set_aside() {
     door.move_clock(1);
     door.change(|behaviour| behaviour.unreadable = 500);
     let report = door.export(&[name, "--sync", "full-table"]).expect(8);
-    assert!(stream(&report, name)["rows"]["rejected"].as_u64().unwrap() > 0, "{report}");
+    assert!(
+        stream(&report, name)["rows"]["rejected"].as_u64().unwrap() > 0,
+        "{report}"
+    );
     let after = door.data();
     assert!(after.len() == 2 && before.keys().all(|path| after.contains_key(path)));
 }

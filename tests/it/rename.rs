@@ -256,6 +256,7 @@ fn what_cannot_be_renamed_is_told() {
             "transactional_messages",
             "holds a table transactional_messages already",
         ),
+        ("customers", "customers", "is the table's name already"),
         ("customers", "Customers", "one name to many engines"),
         ("customers", "_people", "table name"),
         ("customers", "pe ople", "table name"),

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::support::{Door, binary, small};
+use crate::support::{Door, STREAMS, binary, small};
 
 const ESCAPE: u8 = 0x1b;
 
@@ -82,6 +82,23 @@ fn help_and_mistakes_are_coloured_only_where_it_is_wanted() {
         for spared in [&[("TERM", "dumb")][..], &[("TERM", "dumb"), ("CI", "true")]] {
             assert!(!shown(spared).contains(&ESCAPE), "{args:?} with {spared:?}");
         }
+    }
+}
+
+#[test]
+fn the_columns_of_a_stream_keep_to_the_terminal() {
+    for name in STREAMS {
+        let mut command = binary();
+        command.args(["streams", name]);
+        let piped = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let (shown, code) = on_a_terminal(command);
+        let shown = String::from_utf8(shown).unwrap();
+        assert_eq!(code, Some(0));
+        let wide: Vec<&str> = shown.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&shown), words(&piped));
+        assert!(shown.lines().count() > piped.lines().count(), "{name}");
     }
 }
 

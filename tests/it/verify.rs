@@ -435,6 +435,19 @@ fn what_does_not_belong_is_found_while_the_rest_is_checked() {
         line.starts_with("damage: activities/notes.txt: ") && line.contains("move it"),
         "{line}"
     );
+    assert!(
+        ran.stdout.ends_with(
+            "3 tables have no manifest that can be read; every partition of the others was read and held against the manifest (exit code 6)\n"
+        ),
+        "{}",
+        ran.stdout
+    );
+    for (table, word) in [("customers", "damage"), ("transactional_messages", "newer")] {
+        let version = name(&lake.newest(table));
+        let line = ran.stdout.lines().find(|line| line.contains(&version)).unwrap();
+        assert!(line.starts_with(&format!("{word}: ")), "{line}");
+        assert_eq!(line.matches(&version).count(), 1, "{line}");
+    }
     let table = ran.stdout.lines().take_while(|line| !line.is_empty());
     assert!(
         table.into_iter().all(|line| line.chars().count() <= 80),
@@ -528,6 +541,20 @@ fn what_a_killed_run_leaves_is_no_damage() {
     let notes = BTreeSet::from([&days[2], &days[3]].map(|day| (day.clone(), "not_entered".to_owned())));
     assert_eq!(lake.findings(&[]), (0, notes.clone()));
     assert_eq!(lake.findings(&["--quick"]), (0, notes));
+    let noted = |more: &[&str]| {
+        let text = lake.verify(more).stdout;
+        let lines = text.lines().filter(|line| line.starts_with("note: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let day = |path: &str| path.split(['=', '/']).nth(2).unwrap().to_owned();
+    let all = format!(
+        "note: {DETAILS}: 2 partitions of {} to {} stored and not entered",
+        day(&days[2]),
+        day(&days[3])
+    );
+    let told = noted(&[]);
+    assert!(told.len() == 1 && told[0].starts_with(&all), "{told:#?}");
+    assert_eq!(noted(&["-v"]).len(), 2);
     // No run leaves half a file.
     let bytes = fs::read(lake.path(&days[2])).unwrap();
     fs::write(lake.path(&days[2]), &bytes[..bytes.len() - 1]).unwrap();

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::size;
 use super::strip::{LEGEND, MONTHS, strip};
-use crate::cli::span::short;
+use crate::cli::span::{counted, short};
 use crate::cli::wrap::wrap;
 use crate::manifest::{RunRecord, TableState, Version};
 use crate::storage::RunId;
@@ -67,10 +67,7 @@ fn table(out: &mut String, version: &Version) {
     if let Some(description) = &state.description {
         wrap(out, "  ", "  ", description);
     }
-    let parts = match state.partitions.len() {
-        1 => "1 partition".to_owned(),
-        count => format!("{count} partitions"),
-    };
+    let parts = counted(state.partitions.len() as u64, "partition");
     item(
         out,
         "rows",
@@ -161,7 +158,11 @@ fn history(out: &mut String, state: &TableState) {
 
 fn oddities(out: &mut String, state: &TableState) {
     if state.rejected > 0 {
-        let text = format!("{} rows set aside under _rejected/{}", state.rejected, state.table);
+        let text = format!(
+            "{} set aside under _rejected/{}",
+            counted(state.rejected, "row"),
+            state.table
+        );
         item(out, "set aside", &text);
     }
     let mut drift: Vec<_> = state.drift.iter().collect();
@@ -171,10 +172,7 @@ fn oddities(out: &mut String, state: &TableState) {
         item(
             out,
             label,
-            &format!(
-                "{kind} {path}: {count} {} since {since}",
-                if count == 1 { "row" } else { "rows" }
-            ),
+            &format!("{kind} {path}: seen {} since {since}", counted(count, "time")),
         );
     }
     if drift.len() > DRIFT {

@@ -41,6 +41,19 @@ impl Written {
         format!("{}:{line}:{column}", self.name)
     }
 
+    /// Whether a value stands there that begins like a word, without quotes or brackets.
+    pub fn is_in_bare_value(&self, at: usize) -> bool {
+        let start = self.text.get(..at).and_then(|before| before.rfind('\n'));
+        let line = self.text.get(start.map_or(0, |end| end + 1)..).unwrap_or("");
+        let Some((key, value)) = line.lines().next().unwrap_or("").split_once('=') else {
+            return false;
+        };
+        let key = key.trim();
+        let is_key = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+        let begins = value.trim_start().chars().next();
+        is_key && begins.is_some_and(|c| !"\"'[{#".contains(c))
+    }
+
     /// All of them in the order of the file, if there is any.
     pub fn error(&self, mut mistakes: Vec<Mistake>) -> Option<Error> {
         mistakes.sort_by_key(|mistake| mistake.at.start);
@@ -82,6 +95,21 @@ mod tests {
         }
         assert_eq!(written.place(text.len()..text.len()), "c.toml:3:6");
         assert_eq!(written.place(900..901), "c.toml:3:6");
+    }
+
+    #[test]
+    fn a_bare_word_is_told_from_what_begins_as_a_value() {
+        let text = "a = ./lake\nb = \"x\nc = [1\nd =\ne f";
+        let written = Written::new("c.toml", text);
+        for (found, bare) in [
+            ("./", true),
+            ("\"x", false),
+            ("[1", false),
+            ("d =", false),
+            ("e f", false),
+        ] {
+            assert_eq!(written.is_in_bare_value(text.find(found).unwrap()), bare, "{found}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! is refused here. Mistakes are told all at once, each with its line and column, and never with the text that stands there.
 
 mod check;
+mod elsewhere;
 mod explain;
 mod file;
 mod find;

@@ -49,6 +49,9 @@ fn fitting(table: Spanned<DeTable<'_>>) -> Result<Config, toml::de::Error> {
 /// The library's own messages about syntax name what it expected; those about values would repeat them, and [`shape`] tells of these.
 fn syntax(written: &Written, fault: &toml::de::Error) -> Error {
     let at = fault.span().unwrap_or(0..0);
+    if written.is_in_bare_value(at.start) {
+        return Error::input(format!("{}: this is no value; put text in quotes", written.place(at)));
+    }
     let what = fault.message().replace('\n', " ");
     Error::input(format!("{}: {what}", written.place(at)))
 }

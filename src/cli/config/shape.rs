@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::mistake::Mistake;
-use super::secret;
+use super::{elsewhere, secret};
 
 /// What is less alike than this was not meant.
 const LIKENESS: f64 = 0.7;
@@ -78,6 +78,9 @@ impl Shape {
     fn unknown(&mut self, path: &str, key: &Spanned<DeString<'_>>, schema: &Value) -> bool {
         if let Some(remedy) = secret::remedy(path, key.get_ref()) {
             return self.tell(key.span(), remedy.to_owned());
+        }
+        if let Some(remedy) = elsewhere::remedy(path, key.get_ref()) {
+            return self.tell(key.span(), remedy);
         }
         let known: Vec<&str> = schema["properties"]
             .as_object()

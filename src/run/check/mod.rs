@@ -1,15 +1,17 @@
-//! Whether a run would get along: the key, its region, the right to each stream, and the store of the lake.
+//! Whether a run would get along: the key, its region, the right to each stream, the store of the lake, and its tables.
 
 mod api;
 mod report;
+mod tables;
 
 use jiff::Timestamp;
 
 use self::api::Found;
 use super::stop::Stop;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::manifest::TableState;
 use crate::source::{Region, Source};
-use crate::storage::{Destination, Owner, Probe, RunId, probe};
+use crate::storage::{Destination, Owner, Probe, ProbeReport, Probed, RunId, Verdict, probe};
 use crate::stream::Stream;
 use std::sync::Arc;
 
@@ -26,6 +28,8 @@ pub struct CheckSettings {
     pub destination: Destination,
     /// The streams whose rights are asked for.
     pub streams: Vec<Arc<Stream>>,
+    /// Their tables, as a run would begin them.
+    pub tables: Vec<TableState>,
     /// This machine's clock.
     pub clock: fn() -> Timestamp,
 }
@@ -51,12 +55,30 @@ pub async fn check(settings: &CheckSettings, access: &Access, stop: &Stop) -> Re
         stopped: || stop.check().is_err(),
     };
     let api = api::check(access, &settings.streams, (settings.clock)());
-    let (stored, api) = tokio::join!(probe(&settings.destination, &trial), stop.race(api));
+    let lake = async {
+        let stored = probe(&settings.destination, &trial).await?;
+        let tables = look(settings, &stored, stop).await;
+        Ok::<_, Error>((stored, tables))
+    };
+    let (lake, api) = tokio::join!(lake, stop.race(api));
     let api = api.unwrap_or_else(|_| Found::nothing(&settings.streams, "interrupted"));
+    let (stored, tables) = lake?;
     Ok(CheckReport::of(
         &settings.destination.to,
-        stored?,
+        stored,
         api,
+        tables,
         stop.check().is_err(),
     ))
+}
+
+/// The tables, once it is known that the lake can be opened.
+async fn look(settings: &CheckSettings, stored: &ProbeReport, stop: &Stop) -> Vec<Check> {
+    let opened = stored.operations.first().map(|Probed { verdict, .. }| verdict);
+    if matches!(opened, Some(Verdict::Failed(_))) {
+        return tables::unseen(&settings.tables, "the lake cannot be opened");
+    }
+    let look = tables::check(&settings.destination, &settings.tables, (settings.clock)());
+    let looked = stop.race(look).await;
+    looked.unwrap_or_else(|_| tables::unseen(&settings.tables, "interrupted"))
 }

@@ -18,6 +18,8 @@ pub enum Subject {
     Api,
     /// The right to a stream.
     Stream,
+    /// What the manifest says of a table.
+    Table,
 }
 
 /// How a check ended.
@@ -41,7 +43,7 @@ pub enum CheckStatus {
 pub struct Check {
     /// What it is about.
     pub subject: Subject,
-    /// Which operation, `key` or `region`, or which stream.
+    /// Which operation, `key` or `region`, which stream or which table.
     pub name: String,
     /// How it ended.
     pub status: CheckStatus,
@@ -68,16 +70,17 @@ pub struct CheckReport {
     pub api_url: Option<String>,
     /// `us` or `eu`; `None` for another address, or when none answered.
     pub region: Option<String>,
-    /// The checks: storage, key and region, streams.
+    /// The checks: storage, key and region, streams, tables.
     pub checks: Vec<Check>,
     /// What could not be removed from the lake again.
     pub left: Vec<String>,
 }
 
 impl CheckReport {
-    pub(super) fn of(to: &str, stored: ProbeReport, api: Found, interrupted: bool) -> Self {
+    pub(super) fn of(to: &str, stored: ProbeReport, api: Found, tables: Vec<Check>, interrupted: bool) -> Self {
         let mut checks: Vec<Check> = stored.operations.into_iter().map(Check::from).collect();
         checks.extend(api.checks);
+        checks.extend(tables);
         Self {
             exit_code: exit_code(&checks, interrupted),
             to: to.to_owned(),
@@ -121,6 +124,10 @@ impl Check {
         }
     }
 
+    pub(super) fn entitled(self, title: String) -> Self {
+        Self { title, ..self }
+    }
+
     pub(super) fn taking(self, took: Option<Duration>) -> Self {
         let ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         Self { ms, ..self }
@@ -144,7 +151,8 @@ impl From<Probed> for Check {
     }
 }
 
-/// The first that holds of: key refused, interrupted, storage failed, no stream readable, some stream not readable, everything works.
+/// The first that holds of: a table is not one for its stream, key refused, interrupted, storage failed or a table cannot be read, no
+/// stream readable, some stream not readable, everything works.
 fn exit_code(checks: &[Check], interrupted: bool) -> u8 {
     let kind = |kind: ErrorKind| checks.iter().any(|check| check.kind == Some(kind));
     let stream = |status: CheckStatus| {
@@ -152,8 +160,8 @@ fn exit_code(checks: &[Check], interrupted: bool) -> u8 {
         streams.any(|check| check.status == status)
     };
     let readable = stream(CheckStatus::Ok) || stream(CheckStatus::Warning);
-    if kind(ErrorKind::Key) {
-        return ErrorKind::Key.exit_code();
+    if let Some(end) = [ErrorKind::Input, ErrorKind::Key].into_iter().find(|end| kind(*end)) {
+        return end.exit_code();
     }
     if interrupted {
         return 130;
@@ -185,12 +193,16 @@ mod tests {
         let api = failed(Subject::Stream, ErrorKind::Api);
         let disk = failed(Subject::Storage, ErrorKind::Storage);
         let forbidden = failed(Subject::Stream, ErrorKind::Forbidden);
+        let other = failed(Subject::Table, ErrorKind::Input);
+        let damaged = failed(Subject::Table, ErrorKind::Storage);
         let code = |checks: &[&Check], interrupted| {
             let checks: Vec<Check> = checks.iter().map(|check| (*check).clone()).collect();
             exit_code(&checks, interrupted)
         };
         assert_eq!(code(&[&good, &nobody], false), 0);
         assert_eq!(code(&[&disk, &key], true), 3);
+        assert_eq!(code(&[&other, &key, &damaged], true), 2);
+        assert_eq!(code(&[&damaged, &good], false), 6);
         assert_eq!(code(&[&disk, &good], true), 130);
         assert_eq!(code(&[&good, &api, &disk], false), 6);
         assert_eq!(code(&[&forbidden, &api], false), 5);
