@@ -1,4 +1,5 @@
-//! Where things are put: a place that was misspelt, one that cannot be used, a store on this machine, one that nobody reaches.
+//! Where things are put: a place that was misspelt, one that cannot be used, what is left in it, a store on this machine, one that nobody
+//! reaches.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -6,6 +7,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use cio2parquet::sandbox::Workspace;
 use serde_json::Value;
 
 use crate::support::{Door, Ran, binary, small};
@@ -66,6 +68,21 @@ fn a_folder_for_temporary_files_is_tried_before_anything_is_asked() {
     door.export(&["customers", "--temp-dir", temp.to_str().unwrap()])
         .expect(0);
     assert_eq!(fs::read_dir(temp).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_spilled_goes_with_the_run_however_that_ends() {
+    let many = Workspace {
+        people: 180_000,
+        ..small()
+    };
+    let door = Door::open(many);
+    let temp = door.lake().with_file_name("temp");
+    let more = ["customers", "--memory", "64MiB", "--temp-dir", temp.to_str().unwrap()];
+    let mut command = door.exporting_eagerly(&door.lake(), &more);
+    let killed = command.env("CIO2PARQUET_CRASH", "run-spilled:1=kill").status().unwrap();
+    assert_eq!(killed.code(), None, "nothing was spilled");
+    assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
 }
 
 /// Answers `answer` to everything; the first lines of what was sent to it.
