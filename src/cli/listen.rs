@@ -5,11 +5,11 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{LogFormat, Output};
 use super::lanes::Lanes;
-use super::out;
+use super::{drawn, out};
 use crate::run::{Listener, RunEvent, RunSettings, StreamReport};
 
 /// How often a plain line about progress is written, per stream.
@@ -19,24 +19,15 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 pub struct Listening {
     /// Hears the run.
     pub hear: Listener,
-    drawn: Option<Drawn>,
-}
-
-/// The progress lines on a terminal.
-struct Drawn {
-    all: MultiProgress,
-    bars: Vec<ProgressBar>,
+    drawn: Vec<ProgressBar>,
 }
 
 impl Listening {
     /// Takes the progress lines off the terminal.
     pub fn end(self) {
-        if let Some(Drawn { all, bars }) = self.drawn {
-            // One that has not ended is drawn again by its tick, whoever still holds it.
-            bars.iter().for_each(ProgressBar::finish_and_clear);
-            // A terminal that is gone needs no clearing.
-            let _ = all.clear();
-        }
+        // One that has not ended is drawn again by its tick, whoever still holds it.
+        self.drawn.iter().for_each(ProgressBar::finish_and_clear);
+        drawn::end();
     }
 }
 
@@ -62,7 +53,10 @@ pub fn listener(settings: &RunSettings, rate: f64, output: Output) -> Listening 
 }
 
 fn plain(hear: Listener) -> Listening {
-    Listening { hear, drawn: None }
+    Listening {
+        hear,
+        drawn: Vec::new(),
+    }
 }
 
 /// The line about `event`, where it is worth one.
@@ -121,7 +115,7 @@ fn ended(report: &StreamReport) {
 
 /// One line a stream.
 fn bars(settings: &RunSettings, rate: f64) -> Listening {
-    let bars = MultiProgress::new();
+    let bars = drawn::begin();
     let style = ProgressStyle::with_template("{spinner} {prefix:<30} {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let streams: BTreeMap<String, ProgressBar> = settings
@@ -136,23 +130,16 @@ fn bars(settings: &RunSettings, rate: f64) -> Listening {
         })
         .collect();
     let lanes = Mutex::new(Lanes::new(rate));
-    let drawn = Drawn {
-        all: bars.clone(),
-        bars: streams.values().cloned().collect(),
-    };
-    let above = bars;
+    let drawn = streams.values().cloned().collect();
     let hear: Listener = Arc::new(move |event| {
         let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.hear(&event);
-        draw(&lanes, &streams, &above, &event);
+        draw(&lanes, &streams, &event);
     });
-    Listening {
-        hear,
-        drawn: Some(drawn),
-    }
+    Listening { hear, drawn }
 }
 
-fn draw(lanes: &Lanes, bars: &BTreeMap<String, ProgressBar>, above: &MultiProgress, event: &RunEvent) {
+fn draw(lanes: &Lanes, bars: &BTreeMap<String, ProgressBar>, event: &RunEvent) {
     match event {
         RunEvent::Started { .. } | RunEvent::Expected { .. } => {}
         RunEvent::Page { stream, .. } | RunEvent::Committed { stream, .. } => {
@@ -160,10 +147,7 @@ fn draw(lanes: &Lanes, bars: &BTreeMap<String, ProgressBar>, above: &MultiProgre
                 bar.set_message(text);
             }
         }
-        RunEvent::Notice { stream, text } => {
-            // A terminal that is gone has nobody to tell.
-            let _ = above.println(format!("{stream}: {text}"));
-        }
+        RunEvent::Notice { stream, text } => out::tell(&format!("{stream}: {text}\n")),
         RunEvent::Ended(report) => {
             let status = report.status.name();
             if let Some(bar) = bars.get(&report.stream) {

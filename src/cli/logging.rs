@@ -8,6 +8,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use super::args::{LogFormat, Output};
 use super::log_line::JsonLines;
+use super::out::Log;
 use crate::storage::RunId;
 
 /// How this process writes on stderr; the first start decides.
@@ -36,7 +37,7 @@ pub fn start(output: Output) {
     let _ = match output.log_format {
         LogFormat::Text => fmt::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
+            .with_writer(|| Log)
             // A line that cannot be written would be told of on stderr, which cannot be written.
             .log_internal_errors(false)
             .with_target(false)

@@ -7,6 +7,7 @@ mod check;
 mod columns;
 mod config;
 mod demo;
+mod drawn;
 mod export;
 mod help;
 mod idle;

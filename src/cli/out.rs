@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 
-use super::logging;
+use super::{drawn, logging};
 use crate::error::{Error, Result};
 
 /// Writes `text` as it is.
@@ -52,7 +52,21 @@ pub(super) fn log(line: &str) {
 
 /// A log that cannot be written must not end what it tells of.
 fn write(text: &str) {
-    let _ = stderr().lock().write_all(text.as_bytes());
+    let _ = drawn::above(|| stderr().lock().write_all(text.as_bytes()));
+}
+
+/// The log of libraries that write lines by themselves.
+#[derive(Debug)]
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        drawn::above(|| stderr().lock().write_all(line)).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        stderr().flush()
+    }
 }
 
 /// Whether the environment wants neither colour nor lines that are drawn again and again.
