@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use cio2parquet::manifest::FORMAT;
 use cio2parquet::run::{Access, CheckSettings, CheckStatus, Stop};
 use cio2parquet::sandbox::{Endpoint, Fault, FaultRule};
 use cio2parquet::source::{Base, Region, Source, SourceSettings, Token};
@@ -334,7 +335,8 @@ fn a_manifest_that_ends_an_export_is_told() {
     door.export(&["customers"]).expect(0);
     let version = newest(&door, "customers");
     let good = fs::read_to_string(&version).unwrap();
-    fs::write(&version, good.replacen("\"format\": 2", "\"format\": 99", 1)).unwrap();
+    let newer = good.replacen(&format!("\"format\": {FORMAT}"), "\"format\": 99", 1);
+    fs::write(&version, newer).unwrap();
     all_refuse(&door, "customers", 6, "has format 99", &["customers"]);
     fs::write(&version, &good[..good.len() / 2]).unwrap();
     all_refuse(&door, "customers", 6, "is damaged, move it away", &["customers"]);
