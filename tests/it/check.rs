@@ -73,7 +73,9 @@ fn a_folder_and_a_key_that_are_good() {
         "clock",
         "delete",
     ];
-    assert_eq!(names, [&storage[..], &["key", "region"], &STREAMS, &STREAMS].concat());
+    let tables = STREAMS.map(|name| format!("table {name}"));
+    let tables = tables.each_ref().map(String::as_str);
+    assert_eq!(names, [&storage[..], &["key", "region"], &STREAMS, &tables].concat());
     assert!(names.iter().all(|name| status(&report, name) == "ok"), "{report:#}");
     assert!(of(&report, "activities")["ms"].is_u64());
     assert_eq!(
@@ -302,12 +304,11 @@ fn all_refuse(door: &Door, table: &str, code: i32, part: &str, more: &[&str]) {
         assert!(ran.stderr.contains(part), "{verb}: {}", ran.stderr);
     }
     let report = json(door, code, more);
-    let checks = report["checks"].as_array().unwrap();
-    let check = checks
-        .iter()
-        .find(|check| check["subject"] == "table" && check["name"] == table)
-        .unwrap();
-    assert_eq!(check["status"], "failed");
+    let check = of(&report, &format!("table {table}"));
+    assert_eq!(
+        (&check["subject"], &check["status"]),
+        (&"table".into(), &"failed".into())
+    );
     assert!(check["detail"].as_str().unwrap().contains(part), "{check:#}");
     let told = check_text(door, code, more);
     assert!(
@@ -364,7 +365,10 @@ fn a_table_of_another_stream_is_told() {
         &more,
     );
     let report = json(&door, 2, &["customers", "--table", "customers=people"]);
-    assert!(detail(&report, "people").contains("cio2parquet rename"), "{report:#}");
+    assert!(
+        detail(&report, "table people").contains("cio2parquet rename"),
+        "{report:#}"
+    );
     json(
         &door,
         0,
@@ -402,8 +406,7 @@ fn a_table_that_another_run_holds_is_a_warning() {
     });
     door.fail([]);
     let report = json(&door, 0, &["activities"]);
-    let checks = report["checks"].as_array().unwrap();
-    let held = checks.iter().find(|check| check["subject"] == "table").unwrap();
+    let held = of(&report, "table activities");
     assert_eq!(held["status"], "warning", "{report:#}");
     assert!(held["detail"].as_str().unwrap().contains("is held by run"), "{held}");
     kill(child);

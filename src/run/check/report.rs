@@ -43,7 +43,7 @@ pub enum CheckStatus {
 pub struct Check {
     /// What it is about.
     pub subject: Subject,
-    /// Which operation, `key` or `region`, which stream or which table.
+    /// Which operation, `key` or `region`, which stream, or `table` with its name; each stands for one check.
     pub name: String,
     /// How it ended.
     pub status: CheckStatus,
@@ -122,10 +122,6 @@ impl Check {
             detail: Some(detail.into()),
             ..self
         }
-    }
-
-    pub(super) fn entitled(self, title: String) -> Self {
-        Self { title, ..self }
     }
 
     pub(super) fn taking(self, took: Option<Duration>) -> Self {

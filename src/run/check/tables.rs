@@ -47,13 +47,14 @@ fn judge(initial: &TableState, found: Result<Option<TableState>>, now: Timestamp
 }
 
 fn of(table: &TableState, status: CheckStatus) -> Check {
-    Check::new(Subject::Table, &table.table, status).entitled(title(table))
+    Check::new(Subject::Table, &name(table), status)
 }
 
 fn refused(table: &TableState, error: &Error) -> Check {
-    Check::failed(Subject::Table, &table.table, error).entitled(title(table))
+    Check::failed(Subject::Table, &name(table), error)
 }
 
-fn title(table: &TableState) -> String {
+/// A table may be called like a stream, or like anything else that is checked.
+fn name(table: &TableState) -> String {
     format!("table {}", table.table)
 }
