@@ -9,7 +9,7 @@ use crate::stream::{Shape, Stream, Window, days, floor_day};
 /// Nothing younger than this is read where a range can be asked for: rows of the last moment may still be on their way in.
 pub const SETTLING: SignedDuration = SignedDuration::from_secs(60);
 
-/// A window to survey, and whom to ask in it; it is committed in one part or several ([`Parts`]).
+/// A window to survey, and whom to ask in it; it is committed in one part or several ([`super::Parts`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowTask {
     /// The interval to read.
