@@ -46,14 +46,9 @@ impl Disk {
     /// Creates the folder if need be and proves that a file can be written in it.
     pub(super) fn create(root: &Path) -> Result<Self> {
         let staging = root.join(STAGING);
-        make_folder(&staging).and_then(|()| probe(&staging)).map_err(|cause| {
-            let (verb, place) = ("write into the folder", root.display().to_string());
-            match cause.kind() {
-                // As below /proc: nothing can be made there, and nothing is misspelt.
-                Kind::NotFound => failed(verb, &place, cause),
-                _ => misplaced(verb, &place, cause),
-            }
-        })?;
+        make_folder(&staging)
+            .and_then(|()| probe(&staging))
+            .map_err(|cause| failed("write into the folder", &root.display().to_string(), cause))?;
         Self::existing(root)
     }
 
@@ -62,7 +57,7 @@ impl Disk {
         let place = root.display().to_string();
         let root = fs::canonicalize(root).map_err(|cause| misplaced("open the folder", &place, cause))?;
         if !root.is_dir() {
-            return Err(misplaced("open the folder", &place, Kind::NotADirectory.into()));
+            return Err(failed("open the folder", &place, io::Error::from(Kind::NotADirectory)));
         }
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|cause| failed("open the folder", &place, cause))?

@@ -13,11 +13,10 @@ pub(super) fn failed(verb: &str, place: &str, cause: impl Into<Box<dyn StdError 
     told(ErrorKind::Storage, verb, place, cause.into())
 }
 
-/// The same for the folder that a person has named: what is not there, or is no folder, is a slip and no failure of the disk.
+/// The same for the folder that a person has named: what is not there is a slip and no failure of the disk.
 pub(super) fn misplaced(verb: &str, place: &str, cause: io::Error) -> Error {
-    use io::ErrorKind as Kind;
     let kind = match cause.kind() {
-        Kind::NotFound | Kind::NotADirectory | Kind::AlreadyExists => ErrorKind::Input,
+        io::ErrorKind::NotFound => ErrorKind::Input,
         _ => ErrorKind::Storage,
     };
     told(kind, verb, place, cause.into())

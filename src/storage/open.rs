@@ -75,7 +75,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// Input for settings that cannot be used, and for a file in the place of a folder; storage for a place that cannot be used.
+    /// Input for settings that cannot be used; storage for a place that cannot.
     pub async fn open(destination: &Destination) -> Result<Self> {
         match place_of(destination)? {
             Place::Folder(folder) => Self::at(&folder),
@@ -120,7 +120,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// Input for a file in the way; storage for a folder that cannot be written.
+    /// Storage for a file in the way or a folder that cannot be written.
     pub fn at(folder: &Path) -> Result<Self> {
         Disk::create(folder).map(Self::on)
     }
@@ -327,7 +327,7 @@ mod tests {
         std::fs::write(&file, "x").unwrap();
         for to in [file.clone(), file.join("below")] {
             let (kind, text) = refusal(to.to_str().unwrap());
-            assert_eq!(kind, ErrorKind::Input);
+            assert_eq!(kind, ErrorKind::Storage);
             assert!(
                 text.contains(to.to_str().unwrap()) && text.contains("move it away"),
                 "{text}"

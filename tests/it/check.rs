@@ -161,11 +161,13 @@ fn a_refused_key_hides_nothing_of_the_lake() {
 #[test]
 fn a_lake_that_cannot_be_written_hides_nothing_of_the_key() {
     let door = Door::open(small());
-    let report = door.run(&["check", "--json", "--to", "/sys/lake"]).expect(6);
-    assert!(detail(&report, "open").contains("/sys/lake"), "{report:#}");
+    fs::write(door.lake(), "not a folder").unwrap();
+    let report = json(&door, 6, &[]);
+    assert!(detail(&report, "open").contains("move it away"), "{report:#}");
     assert_eq!(status(&report, "create"), "skipped");
     assert_eq!(status(&report, "transactional_metrics"), "ok");
 
+    fs::remove_file(door.lake()).unwrap();
     fs::create_dir(door.lake()).unwrap();
     fs::set_permissions(door.lake(), fs::Permissions::from_mode(0o500)).unwrap();
     if fs::write(door.lake().join("x"), "root may do everything").is_err() {

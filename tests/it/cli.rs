@@ -141,9 +141,9 @@ fn a_file_where_a_folder_is_expected() {
     let file = folder.path().join("lake");
     fs::write(&file, "not a folder").unwrap();
     let path = file.display().to_string();
-    refused(&run(&["export", "--to", &path]), 2, &[&path, "folder"]);
+    refused(&run(&["export", "--to", &path]), 6, &[&path, "folder"]);
     let inside = file.join("deeper").display().to_string();
-    refused(&run(&["export", "--to", &inside]), 2, &["folder"]);
+    refused(&run(&["export", "--to", &inside]), 6, &["folder"]);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cio2parquet::sandbox::Endpoint;
@@ -75,9 +74,9 @@ fn nobody_answers(door: &Door) -> i32 {
     code(command)
 }
 
-/// Nobody can make a folder there.
 fn no_place_for_a_lake(door: &Door) -> i32 {
-    code(door.exporting_eagerly(Path::new("/sys/lake"), &["customers"]))
+    fs::write(door.lake(), "a file where a folder is expected").unwrap();
+    code(export(door, &["customers"]))
 }
 
 /// A run of another machine has an hour left.

@@ -16,14 +16,15 @@ use crate::support::{Door, Ran, binary, small};
 const SECRET: &str = "s3cret-0b85e634f1d9a7c2";
 
 #[test]
-fn a_lake_that_is_misspelt_is_a_mistake() {
+fn a_misspelt_lake_is_a_mistake_and_a_file_in_its_place_a_failure() {
     let door = Door::open(small());
     let (file, typo) = (door.lake(), door.lake().with_file_name("typo"));
     fs::write(&file, "not a folder").unwrap();
-    let refused = |command: &[&str], to: &str, part: &str| {
+    let refused = |command: &[&str], to: &str, code: i32, part: &str| {
         let ran = door.run(&[command, &["--to", to]].concat());
-        assert_eq!(ran.code, 2, "{command:?} {to}: {}", ran.stderr);
-        assert!(ran.stderr.contains(to) && ran.stderr.contains(part), "{}", ran.stderr);
+        assert_eq!(ran.code, code, "{command:?} {to}: {}", ran.stderr);
+        let told = ran.stdout + &ran.stderr;
+        assert!(told.contains(to) && told.contains(part), "{told}");
     };
     let reading: [&[&str]; 5] = [
         &["verify"],
@@ -33,17 +34,18 @@ fn a_lake_that_is_misspelt_is_a_mistake() {
         &["plan"],
     ];
     for command in &reading[..4] {
-        refused(command, typo.to_str().unwrap(), "there is no such place");
+        refused(command, typo.to_str().unwrap(), 2, "there is no such place");
     }
     for command in reading.into_iter().chain([&["export"][..], &["check"]]) {
         refused(
             command,
             file.to_str().unwrap(),
+            6,
             "a file stands where a folder is needed",
         );
     }
     for to in ["s3:/bucket/lake", "~/lake"] {
-        refused(&["export"], to, "write ");
+        refused(&["export"], to, 2, "write ");
     }
     assert!(!typo.exists());
 }

@@ -255,6 +255,9 @@ fn who_may_not_read_is_told_as_an_export_tells_it() {
 #[test]
 fn a_lake_that_cannot_be_planned_for_is_told() {
     let door = Door::open(small());
+    std::fs::write(door.lake(), "not a folder").unwrap();
+    refused(&plan(&door, &[]), 6, "folder");
+    std::fs::remove_file(door.lake()).unwrap();
     door.export(&["customers"]).expect(0);
     let other = ["activities", "--table", "activities=customers"];
     refused(&plan(&door, &other), 2, "table customers holds the stream customers");
