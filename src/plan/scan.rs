@@ -60,7 +60,9 @@ fn lost(promised: Timestamp, retention: SignedDuration, state: &TableState) -> V
     let Some(scan) = state.scan.as_ref().or_else(of_full) else {
         return Vec::new();
     };
-    let bound = scan.lower.unwrap_or_else(|| back(scan.upper, retention));
+    // What was not promised when the scan began is no loss.
+    let was_promised = back(scan.upper, retention);
+    let bound = scan.lower.map_or(was_promised, |lower| lower.max(was_promised));
     let below = Window::new(bound, scan.reached.min(promised));
     below
         .into_iter()
@@ -101,5 +103,32 @@ mod tests {
         assert_eq!(plan.lost, lost);
         let full = scan(&stream, SyncMode::FullTable, &ask("2026-11-22T00:00:00Z", 7), &state);
         assert_eq!(full.lost, lost);
+    }
+
+    #[test]
+    fn what_a_first_scan_did_not_get_to_is_a_gap_if_it_was_promised_once() {
+        let stream = Catalog::load().unwrap().get("activities").unwrap();
+        let mut state = empty();
+        for lower in [None, Some(at("2026-01-01T00:00:00Z"))] {
+            state.scan = Some(ScanProgress {
+                upper: at("2026-11-20T00:00:00Z"),
+                lower,
+                reached: at("2026-11-10T00:00:00Z"),
+                cursor: None,
+                topped: Some(at("2026-11-22T00:00:00Z")),
+            });
+            let lost = |now: &str| scan(&stream, SyncMode::Incremental, &ask(now, 7), &state).lost;
+            assert_eq!(
+                lost("2026-11-20T01:00:00Z"),
+                [window("2026-10-21T00:00:00Z", "2026-10-21T01:00:00Z")]
+            );
+            assert_eq!(
+                lost("2026-12-24T00:00:00Z"),
+                [
+                    window("2026-10-21T00:00:00Z", "2026-11-10T00:00:00Z"),
+                    window("2026-11-22T00:00:00Z", "2026-11-24T00:00:00Z")
+                ]
+            );
+        }
     }
 }

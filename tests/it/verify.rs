@@ -11,7 +11,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use cio2parquet::columnar::{ParquetEncoder, inspect, read_parquet};
 use cio2parquet::sandbox::Workspace;
-use cio2parquet::stream::{Catalog, Stream, arrow_schema};
+use cio2parquet::stream::{Catalog, ColumnRules, Stream, arrow_schema};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -717,6 +717,7 @@ fn large(lake: &Lake, rows: i64) {
     version["state"]["table"] = json!("activities");
     version["state"]["partitions"] = Value::Object(partitions);
     version["state"]["removing"] = json!([]);
+    version["state"]["columns"] = json!(ColumnRules::default());
     version["state"]["claim"] = Value::Null;
     let folder = lake.path("_manifest/activities");
     fs::create_dir_all(&folder).unwrap();
