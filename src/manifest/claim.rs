@@ -117,7 +117,7 @@ impl Claiming<'_> {
                 self.storage.evict(&claim.run, &self.initial.table).await?;
                 pass(Step::RunEvicted);
             }
-            if let Some((version, proven_at)) = self.create(number + 1, state).await? {
+            if let Some((version, proven_at)) = self.create(number + 1, state, in_the_way.is_none()).await? {
                 let claimed = Claimed {
                     version,
                     proven_at,
@@ -155,8 +155,9 @@ impl Claiming<'_> {
         self.options.take_over || (self.clock)() >= claim.until || claim.owner.is_dead()
     }
 
-    /// The version that says that the table is ours, and when that was proven; `None` when another run was quicker.
-    async fn create(&self, number: u64, mut state: TableState) -> Result<Option<(Version, Timestamp)>> {
+    /// The version that says that the table is ours, and when that was proven; `None` when another run was quicker. The table was `free`
+    /// if no claim had to be ended.
+    async fn create(&self, number: u64, mut state: TableState, free: bool) -> Result<Option<(Version, Timestamp)>> {
         let now = (self.clock)();
         state.claim = Some(self.holder.claim(now));
         let version = Version {
@@ -171,7 +172,10 @@ impl Claiming<'_> {
         match self.settle(&version).await {
             Ok(proven_at) => Ok(proven_at.map(|proven_at| (version, proven_at))),
             Err(error) => {
-                self.give_back(version).await;
+                // That a dead run was in the way is to be seen by the next one, which takes this claim over in its place.
+                if free {
+                    self.give_back(version).await;
+                }
                 Err(error)
             }
         }

@@ -29,8 +29,12 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
     let promised = back(ask.now, retention);
     let lost = lost(promised, retention, state);
     let due = state.mark.map(|mark| lower_bound(mark, promised, ask, state));
+    // A first scan has no mark yet that would bring back what a later beginning leaves out: it is read to its own end.
+    let of_full = state.full_table.as_ref().and_then(|full| full.scan.as_ref());
+    let first = state.scan.as_ref().or(of_full).filter(|_| state.mark.is_none());
+    let to_its_end = |asked: Option<Timestamp>| first.map_or(asked, |scan| Some(asked?.min(scan.lower?)));
     if sync == SyncMode::FullTable {
-        let lower = ask.begin(due);
+        let lower = to_its_end(ask.begin(due));
         // What was read of an older range serves a newer one too; it has to be read to its own end.
         let reaches = |from: Option<Timestamp>| from.is_none_or(|from| lower.is_some_and(|lower| from <= lower));
         let progress = state.full_table.as_ref();
@@ -41,11 +45,8 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
             lost,
         };
     }
-    let asked = ask.begin(due).or(due);
-    // A first scan has no mark yet that would bring back what a later beginning leaves out: it is read to its own end.
-    let first = state.scan.as_ref().filter(|_| state.mark.is_none());
     ScanPlan {
-        lower: first.map_or(asked, |scan| Some(asked?.min(scan.lower?))),
+        lower: to_its_end(ask.begin(due).or(due)),
         resume: state.scan.clone(),
         lost,
     }

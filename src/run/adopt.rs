@@ -228,7 +228,8 @@ impl Correction {
     /// what it has read of it is not all there.
     fn unsettle(&self, state: &mut TableState, day: Date) {
         let full = state.full_table.as_ref().and_then(|full| full.scan.as_ref());
-        if full.is_some_and(|scan| day > day_of(scan.reached)) {
+        let lacks = |day: Date, reached: Date| self.lacks && day == reached;
+        if full.is_some_and(|scan| day > day_of(scan.reached) || lacks(day, day_of(scan.reached))) {
             state.full_table = None;
         }
         if self.lacks && state.scan.as_ref().is_some_and(|scan| day >= day_of(scan.reached)) {

@@ -103,7 +103,7 @@ pub async fn merge_all(table: &Arc<Table>, work: Vec<Work>) -> Result<Vec<Merged
     merge_each(table, work, true).await
 }
 
-/// The same whether the run is asked to stop or not, for work that is little.
+/// The same although the run is asked to stop, for what is to be kept of it.
 ///
 /// # Errors
 /// Storage, Held, Internal, as [`merge_all`].

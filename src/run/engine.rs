@@ -22,8 +22,9 @@ use crate::manifest::claimable;
 use crate::source::Source;
 use crate::storage::{Owner, Storage};
 
-/// So long a store that says nothing is waited for once the run is asked to stop, before its claims are left to end by themselves.
-const GRACE: Duration = Duration::from_secs(15);
+/// So long the store is waited for once the run is asked to stop: for what was read to be laid in, and for claims to be given back, which end
+/// by themselves otherwise.
+pub const GRACE: Duration = Duration::from_secs(15);
 
 /// Exports every job of `settings`; never fails: the report says what became of each stream.
 pub async fn run(settings: RunSettings, source: Source, storage: Storage, stop: Stop, listener: Listener) -> RunReport {

@@ -15,7 +15,8 @@ use std::time::Instant;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::committer::{Work, day, emptied, enter, merge_despite_stop};
+use super::committer::{Work, day, emptied, enter, merge_all, merge_despite_stop};
+use super::engine::GRACE;
 use super::event::RunEvent;
 use super::pipeline::{Chain, Ended, PageFacts, Reader, SharedBuffer, drain};
 use super::removal::{remove, spare, speak_against};
@@ -61,6 +62,8 @@ struct Scan {
     reached: Option<Timestamp>,
     /// When all that was new was read on top of a scan that is gone on with.
     topped: Option<Timestamp>,
+    /// The run was stopped, and what was read is laid in all the same.
+    keeps: bool,
     committed: Instant,
     began: Instant,
 }
@@ -90,6 +93,7 @@ impl Scan {
             full,
             reached: None,
             topped: None,
+            keeps: false,
             committed: Instant::now(),
             began: Instant::now(),
         })
@@ -209,10 +213,16 @@ impl Scan {
         self.lay(&fetched, End::Under(progress)).await
     }
 
-    /// Lays in what was read before a stop, so that short runs get on too; a full-table run goes back to the end of a day instead.
+    /// Lays in what was read before a stop, so that short runs get on too, if that is soon done; a full-table run goes back to the end of
+    /// a day instead.
     async fn keep(&mut self, ended: &Ended, cursor: Option<&str>) -> Result<(), Ended> {
         match ended {
-            Ended::Stopped if self.full.is_none() => self.commit(cursor.map(str::to_owned)).await,
+            Ended::Stopped if self.full.is_none() => {
+                self.keeps = true;
+                let kept = tokio::time::timeout(GRACE, self.commit(cursor.map(str::to_owned)));
+                // What is cut off here is as after a kill: the next run adopts it.
+                kept.await.unwrap_or(Ok(()))
+            }
             _ => Ok(()),
         }
     }
@@ -246,8 +256,11 @@ impl Scan {
             .filter(|work| work.proof.is_some())
             .filter_map(|work| work.day)
             .collect();
-        // A minute's pages at most, which are not to be read twice because a night is over.
-        let merged = merge_despite_stop(&self.table, work).await?;
+        let merged = if self.keeps {
+            merge_despite_stop(&self.table, work).await?
+        } else {
+            merge_all(&self.table, work).await?
+        };
         let promised = self.promised();
         if let Some(full) = &mut self.full {
             full.scan = progress.clone();

@@ -175,7 +175,7 @@ fn folder(to: &str) -> Result<PathBuf> {
         Some("file") => "is no URL: write file:///absolute/path",
         Some("s3") => "is no URL: write s3://BUCKET/PATH",
         Some("gs") => "is no URL: write gs://BUCKET/PATH",
-        Some("az") => "is no URL: write az://BUCKET/PATH",
+        Some("az") => "is no URL: write az://CONTAINER/PATH",
         _ if to.is_empty() => return Err(Error::input("--to is empty: give a folder, as in --to ./cio-lake")),
         _ if to.starts_with(['~', '$']) => {
             "begins with what only a shell replaces: write the whole path, or ./ before a folder that is called so"
@@ -343,7 +343,7 @@ mod tests {
             ("file:/absolute/path", "write file:///absolute/path"),
             ("s3:/bucket/path", "write s3://BUCKET/PATH"),
             ("S3:bucket", "write s3://BUCKET/PATH"),
-            ("az:container/path", "write az://BUCKET/PATH"),
+            ("az:container/path", "write az://CONTAINER/PATH"),
             ("~/lake", "write the whole path"),
             ("$HOME/lake", "write the whole path"),
         ] {

@@ -169,7 +169,9 @@ impl Disk {
             }
         }
         self.sweep_creations()?;
-        self.sweep_probes()?;
+        if let Err(error) = self.sweep_probes() {
+            tracing::warn!(%error, "what killed checks have left in the lake cannot be swept; nothing needs it gone");
+        }
         Ok(swept)
     }
 
@@ -177,7 +179,7 @@ impl Disk {
     fn sweep_probes(&self) -> io::Result<()> {
         for entry in entries(&self.root.join(STAGING))? {
             if entry.file_name().to_string_lossy().starts_with(PROBE) && is_old(&entry) {
-                fs::remove_file(entry.path())?;
+                unless_gone(fs::remove_file(entry.path()))?;
             }
         }
         let checks = self.root.join(CHECK);
@@ -195,7 +197,7 @@ impl Disk {
             for table in entries(&self.root.join(folder))? {
                 for file in entries(&table.path())? {
                     if is_old(&file) && file.file_name().to_string_lossy().contains(".json#") {
-                        fs::remove_file(file.path())?;
+                        unless_gone(fs::remove_file(file.path()))?;
                     }
                 }
             }
@@ -319,14 +321,19 @@ fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
     }
 }
 
+/// What another run has removed meanwhile is as good as removed.
+fn unless_gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(cause) if cause.kind() == Kind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
 /// A run that still writes may add a file while the folder is emptied.
 fn remove_tree(folder: &Path) -> io::Result<()> {
     let mut result = Ok(());
     for _ in 0..5 {
-        result = match fs::remove_dir_all(folder) {
-            Err(cause) if cause.kind() == Kind::NotFound => Ok(()),
-            other => other,
-        };
+        result = unless_gone(fs::remove_dir_all(folder));
         if !matches!(&result, Err(cause) if cause.kind() == Kind::DirectoryNotEmpty) {
             break;
         }

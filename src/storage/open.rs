@@ -17,7 +17,7 @@ use super::bucket::unfinished::Uploads;
 use super::bucket::{azure, gcs, s3};
 use super::destination::{BucketPlace, Destination, Place, Provider};
 use super::disk::Disk;
-use super::failure::{failed, misplaced};
+use super::failure::failed;
 use super::layout::MANIFEST;
 use crate::error::{Error, Result};
 
@@ -101,7 +101,7 @@ impl Storage {
         let place = place_of(destination)?;
         if let Place::Folder(folder) = &place {
             let there = folder.try_exists();
-            let there = there.map_err(|cause| misplaced("open the folder", &folder.display().to_string(), cause))?;
+            let there = there.map_err(|cause| failed("open the folder", &folder.display().to_string(), cause))?;
             if !there {
                 return Ok(None);
             }

@@ -202,9 +202,19 @@ fn what_a_first_scan_did_not_get_to_before_it_was_too_old_is_a_gap() {
 #[test]
 fn a_first_scan_is_read_to_its_end_whatever_beginning_is_named_later() {
     let config = "[streams.activities]\nsince = \"2d\"\n";
-    for (beginning, flags) in [("", &["--since", "2d"][..]), (config, &[])] {
+    let (full, since) = (["--sync", "full-table"], ["--since", "2d"]);
+    let full_since = [full, since].concat();
+    let cases = [
+        (&[][..], "", &since[..]),
+        (&[], config, &[]),
+        (&[], "", &full_since),
+        (&[], config, &full),
+        (&full, "", &since),
+        (&full, config, &[]),
+    ];
+    for (first, beginning, flags) in cases {
         let door = Door::open(activities());
-        interrupted(&door, &[NAME], 12);
+        interrupted(&door, &[&[NAME], first].concat(), 12);
         door.fail([]);
         let file = door.lake().with_file_name("c.toml");
         std::fs::write(&file, beginning).unwrap();
@@ -212,7 +222,10 @@ fn a_first_scan_is_read_to_its_end_whatever_beginning_is_named_later() {
         let named = if beginning.is_empty() { &[NAME][..] } else { &file };
         door.export(&[named, flags].concat()).expect(0);
         door.export(&[NAME]).expect(0);
-        assert_eq!(door.keys(NAME), door.true_keys(NAME), "{beginning:?} {flags:?}");
+        assert!(
+            door.true_keys(NAME).is_subset(&door.keys(NAME)),
+            "{first:?} {beginning:?} {flags:?}"
+        );
     }
 }
 

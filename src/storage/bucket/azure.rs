@@ -4,7 +4,7 @@ use object_store::ClientConfigKey;
 use object_store::azure::{AzureConfigKey as Key, MicrosoftAzure, MicrosoftAzureBuilder};
 use url::Url;
 
-use super::client::{brief, options, patient};
+use super::client::{brief, options, patient, silence};
 use super::connect::Connector;
 use super::credentials::{Origin, prove, without_secrets};
 use crate::error::{Error, Result};
@@ -30,8 +30,8 @@ const OURS: [Key; 4] = [
 pub(in crate::storage) async fn open(place: &BucketPlace, destination: &Destination) -> Result<MicrosoftAzure> {
     let account = account(place, destination)?;
     let mut builder = MicrosoftAzureBuilder::new()
-        .with_client_options(options(destination))
-        .with_http_connector(Connector::to(place))
+        .with_client_options(options())
+        .with_http_connector(Connector::to(place, silence(destination)))
         .with_container_name(&place.bucket);
     let of_azure = destination
         .environment

@@ -43,15 +43,16 @@ pub(in crate::storage) fn patient(patience: Duration) -> RetryConfig {
     }
 }
 
-/// What is read takes as long as it takes, as long as it moves; what is sent takes what the largest put takes on a slow line.
-pub(in crate::storage) fn options(destination: &Destination) -> ClientOptions {
+/// What is read takes as long as it takes, as long as it moves.
+pub(in crate::storage) fn options() -> ClientOptions {
     ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(KNOCK)
-        .with_read_timeout(silence(destination))
+        .with_read_timeout(ANSWER)
 }
 
-/// How long nothing may be read of a store: the clock of that goes from when a request begins to be sent.
+/// How long nothing may be read of a store that is sent the largest put on a slow line: the clock of that goes from when a request begins to
+/// be sent.
 pub(in crate::storage) fn silence(destination: &Destination) -> Duration {
     ANSWER + Duration::from_secs(destination.largest_put() / SLOWEST)
 }

@@ -2,7 +2,7 @@
 //! a store that does not answer is told of.
 
 use std::error::Error as StdError;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -18,20 +18,25 @@ use super::client::{FINAL, near};
 use crate::storage::destination::{BucketPlace, is_loopback};
 use crate::storage::look::Look;
 
+/// More than this is much to send: on a slow line it takes some seconds.
+const MUCH: usize = 1 << 20;
+
 /// A store that stays silent is told of this often: its requests are sent again after tenths of a second at first, and there are many.
 const TOLD_EVERY: Duration = Duration::from_secs(15);
 
 /// Connects as `object_store` does, but nothing that is for this machine goes through a proxy.
 #[derive(Debug)]
 pub(in crate::storage) struct Connector {
-    reqwest: ReqwestConnector,
+    /// How long the store may be silent where much is sent.
+    longest: Duration,
     silence: Arc<Silence>,
 }
 
 impl Connector {
-    pub(in crate::storage) fn to(place: &BucketPlace) -> Self {
+    /// To the store at `place`, which may be silent for `longest` where much is sent.
+    pub(in crate::storage) fn to(place: &BucketPlace, longest: Duration) -> Self {
         Self {
-            reqwest: ReqwestConnector::default(),
+            longest,
             silence: Arc::new(Silence {
                 store: place.to_string(),
                 told: Mutex::default(),
@@ -42,21 +47,56 @@ impl Connector {
 
 #[derive(Debug)]
 struct Client {
+    lines: Lines,
+    /// For much that is sent; made when it is first needed, from these options.
+    slow: OnceLock<Lines>,
+    slowly: ClientOptions,
+    /// Plain http is for this machine, unless who asks allows it: the addresses at which a machine asks for its own identity.
+    allows_http: bool,
+    silence: Arc<Silence>,
+}
+
+/// Clients with the same timeouts.
+#[derive(Debug, Clone)]
+struct Lines {
     far: HttpClient,
     near: HttpClient,
-    silence: Arc<Silence>,
+}
+
+impl Lines {
+    fn new(options: &ClientOptions) -> object_store::Result<Self> {
+        let near = near(timed(options)).map_err(|cause| StoreError::Generic {
+            store: "HTTP client",
+            source: cause.into(),
+        })?;
+        Ok(Self {
+            far: ReqwestConnector::default().connect(options)?,
+            near: HttpClient::new(near),
+        })
+    }
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp);
         Ok(HttpClient::new(Client {
-            far: self.reqwest.connect(options)?,
-            near: HttpClient::new(near(timed(options)).map_err(|cause| StoreError::Generic {
-                store: "HTTP client",
-                source: cause.into(),
-            })?),
+            lines: Lines::new(options)?,
+            slow: OnceLock::new(),
+            slowly: options.clone().with_read_timeout(self.longest),
+            allows_http: allows_http.is_some_and(|text| text == "true"),
             silence: Arc::clone(&self.silence),
         }))
+    }
+}
+
+impl Client {
+    fn lines(&self, bytes: usize) -> &Lines {
+        if bytes <= MUCH {
+            return &self.lines;
+        }
+        // The same options have made clients before.
+        self.slow
+            .get_or_init(|| Lines::new(&self.slowly).unwrap_or_else(|_| self.lines.clone()))
     }
 }
 
@@ -90,7 +130,13 @@ impl HttpService for Client {
         }
         let plain = request.uri().scheme_str() == Some("http");
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let client = if plain { &self.near } else { &self.far };
+        let is_here = || Host::parse(&host).is_ok_and(|host| is_loopback(&host));
+        let lines = self.lines(request.body().content_length());
+        let client = if plain && (self.allows_http || is_here()) {
+            &lines.near
+        } else {
+            &lines.far
+        };
         let answer = client.execute(request).await;
         let mut response = answer.inspect_err(|trouble| self.silence.tell(plain, &host, trouble))?;
         let status = response.status().as_u16();
@@ -137,7 +183,7 @@ mod tests {
     use object_store::client::HttpResponseBody;
 
     use super::*;
-    use crate::storage::bucket::client::answered;
+    use crate::storage::bucket::client::{KNOCK, answered};
     use crate::storage::destination::Place;
 
     #[derive(Debug)]
@@ -175,9 +221,14 @@ mod tests {
     async fn what_is_final_is_not_asked_again_and_still_called_by_its_name() {
         for (status, is_final) in [(200, false), (503, false), (501, true), (507, true)] {
             let client = Client {
-                far: HttpClient::new(Answers(status)),
-                near: HttpClient::new(Answers(200)),
-                silence: Connector::to(&place()).silence,
+                lines: Lines {
+                    far: HttpClient::new(Answers(status)),
+                    near: HttpClient::new(Answers(200)),
+                },
+                slow: OnceLock::new(),
+                slowly: ClientOptions::new(),
+                allows_http: false,
+                silence: Connector::to(&place(), KNOCK).silence,
             };
             let request = HttpRequest::new(object_store::client::HttpRequestBody::empty());
             let handed_on = client.call(request).await.unwrap().status();
