@@ -64,13 +64,13 @@ pub fn scan(
             .map(|part| history.rows(*part, a_day))
             .sum::<f64>();
     }
-    let lost = plan.lost.iter().map(|lost| {
+    let lost = plan.lost.map(|lost| {
         let (from, to) = (day_of(lost.from), day_of(lost.to));
         format!("what happened from {from} to {to} may not be served any more")
     });
     Forecast {
         windows: ranges,
-        notes: lost.collect(),
+        notes: lost.into_iter().collect(),
         ..Forecast::new(Basis::History).asking(asked, rows, new)
     }
 }

@@ -16,8 +16,10 @@ pub struct ScanPlan {
     pub lower: Option<Timestamp>,
     /// Where an earlier scan stopped.
     pub resume: Option<ScanProgress>,
-    /// Stretches of time that were not read and that the API does not promise to serve any more.
-    pub lost: Vec<Window>,
+    /// A stretch of time that was not read and that the API does not promise to serve any more.
+    pub lost: Option<Window>,
+    /// The same of the days with which a first scan would have begun, had it been finished at once: no gap in what was exported ever.
+    pub aged: Option<Window>,
 }
 
 /// From where to where a run of a newest-first `stream` reads, given what stands in the manifest.
@@ -27,11 +29,12 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
         _ => SignedDuration::ZERO,
     };
     let promised = back(ask.now, retention);
-    let lost = lost(promised, retention, state);
     let due = state.mark.map(|mark| lower_bound(mark, promised, ask, state));
     // A first scan has no mark yet that would bring back what a later beginning leaves out: it is read to its own end.
     let of_full = state.full_table.as_ref().and_then(|full| full.scan.as_ref());
     let first = state.scan.as_ref().or(of_full).filter(|_| state.mark.is_none());
+    let lost = lost(promised, state, first);
+    let aged = first.and_then(|scan| aged(promised, retention, scan));
     let to_its_end = |asked: Option<Timestamp>| first.map_or(asked, |scan| Some(asked?.min(scan.lower?)));
     if sync == SyncMode::FullTable {
         let lower = to_its_end(ask.begin(due));
@@ -43,32 +46,29 @@ pub fn scan(stream: &Stream, sync: SyncMode, ask: &Ask, state: &TableState) -> S
             lower: fits.map_or(lower, |progress| progress.from),
             resume: fits.and_then(|progress| progress.scan.clone()),
             lost,
+            aged,
         };
     }
     ScanPlan {
         lower: to_its_end(ask.begin(due).or(due)),
         resume: state.scan.clone(),
         lost,
+        aged,
     }
 }
 
-/// What lies before `promised` and was not read: all since the mark; or of a first scan what is newer than it, and what it did not get to.
-fn lost(promised: Timestamp, retention: SignedDuration, state: &TableState) -> Vec<Window> {
-    if let Some(mark) = state.mark {
-        return Window::new(mark, promised).into_iter().collect();
-    }
-    let of_full = || state.full_table.as_ref().and_then(|full| full.scan.as_ref());
-    let Some(scan) = state.scan.as_ref().or_else(of_full) else {
-        return Vec::new();
-    };
-    // What was not promised when the scan began is no loss.
-    let was_promised = back(scan.upper, retention);
-    let bound = scan.lower.map_or(was_promised, |lower| lower.max(was_promised));
-    let below = Window::new(bound, scan.reached.min(promised));
-    below
-        .into_iter()
-        .chain(Window::new(scan.topped.unwrap_or(scan.upper), promised))
-        .collect()
+/// What lies before `promised` and was not read since the mark, or since a first scan began or was gone on with.
+fn lost(promised: Timestamp, state: &TableState, first: Option<&ScanProgress>) -> Option<Window> {
+    let read = state.mark.or(first.map(|scan| scan.topped.unwrap_or(scan.upper)));
+    read.and_then(|read| Window::new(read, promised))
+}
+
+/// What a first scan had still before it when it was broken off, and what lies before `promised` by now.
+fn aged(promised: Timestamp, retention: SignedDuration, first: &ScanProgress) -> Option<Window> {
+    // What was not promised when it began is not missed.
+    let was_promised = back(first.upper, retention);
+    let bound = first.lower.map_or(was_promised, |lower| lower.max(was_promised));
+    Window::new(bound, first.reached.min(promised))
 }
 
 /// Down to where a run reads on top of an unfinished scan that it goes on with.
@@ -100,14 +100,14 @@ mod tests {
         state.mark = Some(at("2026-10-01T00:00:00Z"));
         let plan = scan(&stream, SyncMode::Incremental, &ask("2026-11-22T00:00:00Z", 7), &state);
         assert_eq!(plan.lower, Some(at("2026-09-24T00:00:00Z")));
-        let lost = [window("2026-10-01T00:00:00Z", "2026-10-23T00:00:00Z")];
+        let lost = Some(window("2026-10-01T00:00:00Z", "2026-10-23T00:00:00Z"));
         assert_eq!(plan.lost, lost);
         let full = scan(&stream, SyncMode::FullTable, &ask("2026-11-22T00:00:00Z", 7), &state);
         assert_eq!(full.lost, lost);
     }
 
     #[test]
-    fn what_a_first_scan_did_not_get_to_is_a_gap_if_it_was_promised_once() {
+    fn what_a_first_scan_did_not_get_to_is_known() {
         let stream = Catalog::load().unwrap().get("activities").unwrap();
         let mut state = empty();
         for lower in [None, Some(at("2026-01-01T00:00:00Z"))] {
@@ -118,18 +118,13 @@ mod tests {
                 cursor: None,
                 topped: Some(at("2026-11-22T00:00:00Z")),
             });
-            let lost = |now: &str| scan(&stream, SyncMode::Incremental, &ask(now, 7), &state).lost;
-            assert_eq!(
-                lost("2026-11-20T01:00:00Z"),
-                [window("2026-10-21T00:00:00Z", "2026-10-21T01:00:00Z")]
-            );
-            assert_eq!(
-                lost("2026-12-24T00:00:00Z"),
-                [
-                    window("2026-10-21T00:00:00Z", "2026-11-10T00:00:00Z"),
-                    window("2026-11-22T00:00:00Z", "2026-11-24T00:00:00Z")
-                ]
-            );
+            let plan = |now: &str| scan(&stream, SyncMode::Incremental, &ask(now, 7), &state);
+            let early = plan("2026-11-20T01:00:00Z");
+            assert_eq!(early.lost, None);
+            assert_eq!(early.aged, Some(window("2026-10-21T00:00:00Z", "2026-10-21T01:00:00Z")));
+            let late = plan("2026-12-24T00:00:00Z");
+            assert_eq!(late.lost, Some(window("2026-11-22T00:00:00Z", "2026-11-24T00:00:00Z")));
+            assert_eq!(late.aged, Some(window("2026-10-21T00:00:00Z", "2026-11-10T00:00:00Z")));
         }
     }
 }

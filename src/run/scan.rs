@@ -41,6 +41,12 @@ pub async fn export(reader: &Arc<Reader>, table: &Arc<Table>) -> Result<(), Ende
         stream: job.stream.stream.clone(),
         days: None,
     });
+    if let Some(aged) = plan.aged {
+        reader.notice(format!(
+            "what happened from {} to {} was still served when this scan began, and may not be any more",
+            aged.from, aged.to
+        ));
+    }
     let mut scan = Scan::new(reader, table, &plan, &state)?;
     scan.read(plan.resume.clone()).await?;
     scan.finish(&plan).await
@@ -350,7 +356,7 @@ impl Scan {
     async fn finish(mut self, plan: &ScanPlan) -> Result<(), Ended> {
         let fetched = self.take().await?;
         self.lay(&fetched, End::Through(plan)).await?;
-        for lost in &plan.lost {
+        if let Some(lost) = plan.lost {
             let text = format!(
                 "what happened from {} to {} may not be served any more; the manifest lists it as a gap",
                 lost.from, lost.to
@@ -388,7 +394,7 @@ fn read_through(state: &mut TableState, plan: &ScanPlan, upper: Timestamp, now: 
     if let Some(window) = Window::new(from, now) {
         state.coverage.add(window, &[]);
     }
-    state.gaps.extend(plan.lost.iter().map(|lost| Gap {
+    state.gaps.extend(plan.lost.map(|lost| Gap {
         from: lost.from,
         to: lost.to,
         reason: "older than the API promises to serve".to_owned(),
