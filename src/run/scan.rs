@@ -8,6 +8,8 @@
 //! Rows are upserted whenever a commit is due. In a full-table run the stored rows of a day that were not served become
 //! candidates for removal once the scan has passed the whole day; they are taken away when everything was read.
 
+mod proof;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,11 +17,12 @@ use std::time::Instant;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::committer::{Work, day, emptied, enter, merge_all, merge_despite_stop};
+use self::proof::{candidates, newly_passed, note, removal_window};
+use super::committer::{Work, emptied, enter, merge_all, merge_despite_stop};
 use super::engine::GRACE;
 use super::event::RunEvent;
 use super::pipeline::{Chain, Ended, PageFacts, Reader, SharedBuffer, drain};
-use super::removal::{remove, spare, speak_against};
+use super::removal::remove;
 use super::settings::Job;
 use super::table::Table;
 use crate::columnar::{Fetched, Proof};
@@ -27,7 +30,7 @@ use crate::manifest::{FullTable, Gap, ScanProgress, SyncMode, TableState};
 use crate::plan::{self, ScanPlan};
 use crate::source::{FetchError, Request};
 use crate::storage::layout;
-use crate::stream::{Shape, Window, day_of, days, whole_day};
+use crate::stream::{Shape, Window, day_of, days};
 
 /// Exports a scanned stream into its table.
 ///
@@ -372,13 +375,6 @@ impl Scan {
     }
 }
 
-/// Whether the scan has passed the whole of `day` since the last commit. A day is proven once: rows of it that turn up later are
-/// taken off its candidates.
-fn newly_passed(full: &FullTable, window: Window, reached: Option<Date>, day: Date) -> bool {
-    let whole = whole_day(day).filter(|whole| whole.intersection(&window).is_some());
-    reached.is_none_or(|reached| day > reached) && whole.is_some_and(|whole| !full.done.uncovered(whole).is_empty())
-}
-
 /// Where a scan stands when rows are laid in.
 enum End<'a> {
     /// Still under way.
@@ -409,42 +405,9 @@ fn read_through(state: &mut TableState, plan: &ScanPlan, upper: Timestamp, now: 
     }
 }
 
-/// The time for which a complete scan proves what is not served: what the API promises still, up to the beginning of the scan.
-fn removal_window(promised: Timestamp, full: &FullTable) -> Option<Window> {
-    Window::new(full.from.map_or(promised, |from| from.max(promised)), full.now)
-}
-
 fn retention(job: &Job) -> SignedDuration {
     match job.stream.sync {
         Shape::Scan { retention_days, .. } => days(retention_days),
         _ => SignedDuration::ZERO,
-    }
-}
-
-/// Remembers the keys met in days of `window` that are not passed yet, and spares those met in days that are.
-fn note(full: &mut FullTable, fetched: &Arc<Fetched>, proven: &HashSet<Date>, window: Window) -> Result<(), Ended> {
-    for key in fetched.partitions() {
-        let Some((day, whole)) = day(&key).and_then(|day| Some((day, whole_day(day)?))) else {
-            continue;
-        };
-        let path = layout::partition_name(Some(day));
-        if full.done.uncovered(whole).is_empty() {
-            spare(&mut full.candidates, &path, fetched)?;
-        } else if !proven.contains(&day) && whole.intersection(&window).is_some() {
-            full.met.entry(path).or_default().extend(fetched.keys(&key)?);
-        }
-    }
-    for whole in proven.iter().filter_map(|day| whole_day(*day)) {
-        full.done.add(whole, &[]);
-    }
-    Ok(())
-}
-
-/// Enters stored rows of a proven day that were not served, except those met before.
-fn candidates(full: &mut FullTable, path: &str, unfetched: &[String]) {
-    let met: HashSet<String> = full.met.remove(path).unwrap_or_default().into_iter().collect();
-    let missing: Vec<String> = unfetched.iter().filter(|key| !met.contains(*key)).cloned().collect();
-    if !missing.is_empty() {
-        speak_against(full, path, missing);
     }
 }
