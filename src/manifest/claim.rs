@@ -248,31 +248,51 @@ mod tests {
     use crate::manifest::SchemaRef;
     use crate::manifest::tests::unreliable_lake;
     use crate::manifest::version::newest;
-    use crate::storage::unreliable::{Fault, Kind};
+    use crate::storage::unreliable::{Fault, Kind, Unreliable};
+
+    async fn claim(lake: &Storage, run: &str, owner: &Owner) -> Result<ClaimOutcome> {
+        let schema = SchemaRef {
+            version: 1,
+            fingerprint: "f".into(),
+        };
+        let (initial, run) = (TableState::new("s", "t", schema), run.parse().unwrap());
+        TableWriter::claim(lake, "t", initial, &run, owner, ClaimOptions::default(), Timestamp::now).await
+    }
+
+    /// Once, after a version was created.
+    fn strike(store: &Unreliable, struck: Kind) {
+        let mut created = false;
+        let mut fault = Some(Fault::Fails);
+        store.plan(move |_, kind| {
+            created |= kind == Kind::Create;
+            if created && kind == struck { fault.take() } else { None }
+        });
+    }
 
     #[tokio::test]
     async fn a_claim_that_is_not_sure_is_given_back() {
         for struck in [Kind::Put, Kind::List] {
             let (store, lake) = unreliable_lake();
-            let mut created = false;
-            let mut fault = Some(Fault::Fails);
-            store.plan(move |_, kind| {
-                created |= kind == Kind::Create;
-                if created && kind == struck { fault.take() } else { None }
-            });
-            let claim = async |run: &str| {
-                let schema = SchemaRef {
-                    version: 1,
-                    fingerprint: "f".into(),
-                };
-                let (initial, run) = (TableState::new("s", "t", schema), run.parse().unwrap());
-                let (owner, options) = (Owner::current(), ClaimOptions::default());
-                TableWriter::claim(&lake, "t", initial, &run, &owner, options, Timestamp::now).await
-            };
-            assert!(claim("first").await.is_err());
+            strike(&store, struck);
+            assert!(claim(&lake, "first", &Owner::current()).await.is_err());
             let left = newest(&lake, "t").await.unwrap().unwrap();
             assert_eq!((left.number, left.state.claim), (2, None), "{struck:?}");
-            assert!(matches!(claim("second").await, Ok(ClaimOutcome::Claimed(_))));
+            let second = claim(&lake, "second", &Owner::current()).await;
+            assert!(matches!(second, Ok(ClaimOutcome::Claimed(_))));
         }
+    }
+
+    #[tokio::test]
+    async fn a_claim_in_the_place_of_a_dead_run_stays_for_the_next_one_to_see() {
+        let (store, lake) = unreliable_lake();
+        let dead = Owner {
+            process: "999999999:1".into(),
+            ..Owner::current()
+        };
+        assert!(claim(&lake, "dead", &dead).await.is_ok());
+        strike(&store, Kind::List);
+        assert!(claim(&lake, "heir", &dead).await.is_err());
+        let left = newest(&lake, "t").await.unwrap().unwrap();
+        assert_eq!(left.state.claim.unwrap().run.to_string(), "heir");
     }
 }

@@ -11,7 +11,7 @@ use super::table::Table;
 use crate::columnar::inspect;
 use crate::crash::{Step, pass};
 use crate::error::Result;
-use crate::manifest::{Difference, DifferenceKind, Gap, PartitionFile, RunRecord, TableState, compare};
+use crate::manifest::{Difference, DifferenceKind, Gap, PartitionFile, RunRecord, ScanProgress, TableState, compare};
 use crate::storage::{ObjectInfo, layout};
 use crate::stream::{Partition, Shape, day_of, days, whole_day};
 
@@ -221,18 +221,20 @@ impl Correction {
             None => state.partitions.remove(&self.path),
         };
     }
-}
 
-impl Correction {
     /// A scan that is gone on with reads nothing again that it has passed: what it has proven of `day` does not hold for other rows, and
     /// what it has read of it is not all there.
     fn unsettle(&self, state: &mut TableState, day: Date) {
+        let reached = |scan: &ScanProgress| day_of(scan.reached);
+        // The day in which a scan stands is passed in part, and proven not at all.
         let full = state.full_table.as_ref().and_then(|full| full.scan.as_ref());
-        let lacks = |day: Date, reached: Date| self.lacks && day == reached;
-        if full.is_some_and(|scan| day > day_of(scan.reached) || lacks(day, day_of(scan.reached))) {
+        if full
+            .map(reached)
+            .is_some_and(|reached| day > reached || (self.lacks && day == reached))
+        {
             state.full_table = None;
         }
-        if self.lacks && state.scan.as_ref().is_some_and(|scan| day >= day_of(scan.reached)) {
+        if self.lacks && state.scan.as_ref().map(reached).is_some_and(|reached| day >= reached) {
             state.scan = None;
         }
     }

@@ -2,15 +2,13 @@
 //! reaches.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use cio2parquet::sandbox::Workspace;
 use serde_json::Value;
 
-use crate::support::{Door, Ran, binary, small};
+use crate::support::{Door, Ran, binary, serve, small};
 
 /// Long enough not to be met by chance.
 const SECRET: &str = "s3cret-0b85e634f1d9a7c2";
@@ -91,27 +89,14 @@ fn what_is_spilled_goes_with_the_run_however_that_ends() {
 fn server(answer: fn(&str) -> (&'static str, &'static str)) -> (String, Arc<Mutex<Vec<String>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let seeing = Arc::clone(&seen);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = [0; 8192];
-            let read = stream.read(&mut request).unwrap_or(0);
-            let line = String::from_utf8_lossy(&request[..read])
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            let (status, body) = answer(&line);
-            seeing.lock().unwrap().push(line);
-            let length = body.len();
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-            // The client may have hung up.
-            let _ = stream.write_all((head + body).as_bytes());
-        }
+    let url = serve(move |request| {
+        let line = request.lines().next().unwrap_or_default().to_owned();
+        let (status, body) = answer(&line);
+        seeing.lock().unwrap().push(line);
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
     });
-    (format!("http://{address}"), seen)
+    (url, seen)
 }
 
 /// The binary with `arguments`, for a bucket at `url`.

@@ -2,8 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cio2parquet::source::{Base, Source, SourceSettings, Token, parse_api_url};
 
-use crate::support::{Door, Ran, binary, small};
+use crate::support::{Door, Ran, binary, serve, small};
 
 /// Long enough not to be met by chance.
 const KEY: &str = "s3cret-4f1d9a7c20b85e63";
@@ -20,27 +18,17 @@ const KEY: &str = "s3cret-4f1d9a7c20b85e63";
 fn echo(status: &'static str, more: &'static str) -> (String, Arc<AtomicBool>) {
     let met = Arc::new(AtomicBool::new(false));
     let meeting = Arc::clone(&met);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = [0; 8192];
-            let read = stream.read(&mut request).unwrap_or(0);
-            let sent = String::from_utf8_lossy(&request[..read]).into_owned();
-            meeting.fetch_or(sent.contains(KEY), Ordering::Relaxed);
-            let escaped = serde_json::to_string(&sent).unwrap();
-            let body = more.replace("SENT", &escaped).replace("KEY", KEY);
-            let answer = format!(
-                "HTTP/1.1 {status} because of {KEY}\r\nlocation: http://127.0.0.1:9/{KEY}?{KEY}\r\nretry-after: {KEY}\r\n\
-                 x-key: {KEY}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
-            );
-            // The client may have hung up.
-            let _ = stream.write_all(answer.as_bytes());
-        }
+    let url = serve(move |sent| {
+        meeting.fetch_or(sent.contains(KEY), Ordering::Relaxed);
+        let escaped = serde_json::to_string(sent).unwrap();
+        let body = more.replace("SENT", &escaped).replace("KEY", KEY);
+        format!(
+            "HTTP/1.1 {status} because of {KEY}\r\nlocation: http://127.0.0.1:9/{KEY}?{KEY}\r\nretry-after: {KEY}\r\n\
+             x-key: {KEY}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
     });
-    (format!("http://{address}"), met)
+    (url, met)
 }
 
 fn export(url: &str, lake: &Path, more: &[&str]) -> Ran {

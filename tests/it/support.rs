@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
@@ -227,6 +229,22 @@ pub fn binary() -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// A server that reads each request in one go and sends back what `answer` makes of it, on a connection of its own.
+pub fn serve(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 8192];
+            let read = stream.read(&mut request).unwrap_or(0);
+            // The client may have hung up.
+            let _ = stream.write_all(answer(&String::from_utf8_lossy(&request[..read])).as_bytes());
+        }
+    });
+    format!("http://{address}")
 }
 
 /// Waits until something `is` so.
