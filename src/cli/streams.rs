@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::stream::{Catalog, Column, ColumnType, Method, Partition, Shape, Stream};
 
 /// When a stream that is not core is exported.
-const WHEN_NAMED: &str = "only when named, on the command line or under [streams] of the config file";
+const WHEN_NAMED: &str = "only when named, as an argument or by a section of the config file";
 
 /// Where what is carried over begins at the latest: beside a long name there is no room for words.
 const HANGING: usize = 40;
@@ -35,28 +35,33 @@ pub fn run(args: &StreamsArgs) -> Result<u8> {
 fn list(catalog: &Catalog) -> String {
     let mut out = String::new();
     for stream in catalog.core() {
-        out.push_str(&line(stream));
+        line(&mut out, stream);
     }
     let _ = writeln!(out, "\nExported {WHEN_NAMED}:");
     for stream in catalog.streams().iter().filter(|stream| !stream.core) {
-        out.push_str(&line(stream));
+        line(&mut out, stream);
     }
     out.push_str("\n`cio2parquet streams STREAM` shows the columns of one.\n");
     out
 }
 
-fn line(stream: &Stream) -> String {
-    format!("{:<30} {}\n", stream.stream, brief(&stream.doc))
+fn line(out: &mut String, stream: &Stream) {
+    let first = format!("{:<30} ", stream.stream);
+    put(out, &first, &" ".repeat(first.len()), brief(&stream.doc));
+}
+
+/// Writes `text` behind `first`: on a terminal in as many lines as it takes, elsewhere in one, which other programs find whole.
+fn put(out: &mut String, first: &str, rest: &str, text: &str) {
+    if std::io::stdout().is_terminal() {
+        wrap(out, first, rest, text);
+    } else {
+        let _ = writeln!(out, "{first}{text}");
+    }
 }
 
 fn columns(stream: &Stream) -> String {
-    let drawn = std::io::stdout().is_terminal();
     let mut out = format!("{}\n", stream.stream);
-    if drawn {
-        wrap(&mut out, "", "", &stream.doc);
-    } else {
-        let _ = writeln!(out, "{}", stream.doc);
-    }
+    put(&mut out, "", "", &stream.doc);
     out.push('\n');
     if !stream.core {
         let _ = writeln!(out, "exported   {WHEN_NAMED}");
@@ -70,11 +75,7 @@ fn columns(stream: &Stream) -> String {
     let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     for (name, kind, doc) in rows {
         let first = format!("{name:<width$}  {kind:<19}  ");
-        if drawn {
-            wrap(&mut out, &first, &" ".repeat(first.len().min(HANGING)), doc);
-        } else {
-            let _ = writeln!(out, "{first}{doc}");
-        }
+        put(&mut out, &first, &" ".repeat(first.len().min(HANGING)), doc);
     }
     out
 }

@@ -4,7 +4,7 @@ use object_store::ClientConfigKey;
 use object_store::azure::{AzureConfigKey as Key, MicrosoftAzure, MicrosoftAzureBuilder};
 use url::Url;
 
-use super::client::{brief, options, patient, silence};
+use super::client::{brief, longest_silence, options, patient};
 use super::connect::Connector;
 use super::credentials::{Origin, prove, without_secrets};
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ pub(in crate::storage) async fn open(place: &BucketPlace, destination: &Destinat
     let account = account(place, destination)?;
     let mut builder = MicrosoftAzureBuilder::new()
         .with_client_options(options())
-        .with_http_connector(Connector::to(place, silence(destination)))
+        .with_http_connector(Connector::to(place, longest_silence(destination)))
         .with_container_name(&place.bucket);
     let of_azure = destination
         .environment

@@ -53,7 +53,7 @@ pub(in crate::storage) fn options() -> ClientOptions {
 
 /// How long nothing may be read of a store that is sent the largest put on a slow line: the clock of that goes from when a request begins to
 /// be sent.
-pub(in crate::storage) fn silence(destination: &Destination) -> Duration {
+pub(in crate::storage) fn longest_silence(destination: &Destination) -> Duration {
     ANSWER + Duration::from_secs(destination.largest_put() / SLOWEST)
 }
 
@@ -140,7 +140,7 @@ mod tests {
                 one_put,
                 ..Destination::new("s3://b")
             };
-            silence(&destination).as_secs()
+            longest_silence(&destination).as_secs()
         };
         assert_eq!(seconds(32 << 20, None), 120 + 256);
         assert_eq!(seconds(32 << 20, Some(1 << 20)), 120 + 8);

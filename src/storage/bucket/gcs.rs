@@ -6,7 +6,7 @@ use object_store::ClientConfigKey;
 use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder, GoogleConfigKey as Key};
 use url::Url;
 
-use super::client::{brief, options, patient, silence};
+use super::client::{brief, longest_silence, options, patient};
 use super::connect::Connector;
 use super::credentials::{Origin, prove, without_secrets};
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ const OURS: [Key; 3] = [Key::Bucket, Key::BaseUrl, Key::Client(ClientConfigKey::
 pub(in crate::storage) async fn open(place: &BucketPlace, destination: &Destination) -> Result<GoogleCloudStorage> {
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_client_options(options())
-        .with_http_connector(Connector::to(place, silence(destination)))
+        .with_http_connector(Connector::to(place, longest_silence(destination)))
         .with_bucket_name(&place.bucket);
     let of_google = destination
         .environment

@@ -3,7 +3,7 @@
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key, resolve_bucket_region};
 use object_store::{ClientConfigKey, ClientOptions};
 
-use super::client::{options, patient, silence};
+use super::client::{longest_silence, options, patient};
 use super::connect::Connector;
 use super::credentials::without_secrets;
 use super::profile::Profile;
@@ -76,7 +76,7 @@ fn reached(
 ) -> Result<(AmazonS3Builder, bool)> {
     let mut builder = AmazonS3Builder::new()
         .with_client_options(options())
-        .with_http_connector(Connector::to(place, silence(destination)))
+        .with_http_connector(Connector::to(place, longest_silence(destination)))
         .with_bucket_name(&place.bucket);
     let of_aws = destination
         .environment
